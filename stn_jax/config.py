@@ -1,0 +1,315 @@
+"""Every option of an experiment, defined once.
+
+A configuration is a frozen, hashable tree of dataclasses. Files under `configs/` return one from
+`get_config()`; the command line overrides single fields (`--train.steps 100`); a run keeps the
+result in its `config.json`. The text under each field is what `--help` prints.
+"""
+
+import dataclasses
+import json
+import types
+import typing
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot work, with what to change in the message."""
+
+
+@dataclasses.dataclass(frozen=True)
+class SyntheticConfig:
+    """Generated stand-in photos, for `data.source = synthetic`."""
+
+    train: int = 2000
+    """Photos to generate for training."""
+    val: int = 300
+    """Photos to generate for validation."""
+    test: int = 600
+    """Photos to generate for the test."""
+    seed: int = 0
+    """Seed of the generator; the same seed gives the same photos."""
+
+
+@dataclasses.dataclass(frozen=True)
+class AugmentConfig:
+    """Random changes of the training photos; everything off by default, as in the paper."""
+
+    flip: bool = False
+    """Mirror photos left-right and top-bottom, each with probability 1/2."""
+    rotate: float = 0.0
+    """Rotate by up to this many degrees either way."""
+    scale: float = 0.0
+    """Scale by up to this fraction either way (0.1: between 1/1.1 and 1.1 times)."""
+    brightness: float = 0.0
+    """Add up to this fraction of the full range to every pixel."""
+    contrast: float = 0.0
+    """Stretch or squeeze the distance to the photo's mean by up to this fraction."""
+    saturation: float = 0.0
+    """Stretch or squeeze the distance to grey by up to this fraction."""
+    hue: float = 0.0
+    """Turn the colour circle by up to this fraction of a full turn."""
+
+
+@dataclasses.dataclass(frozen=True)
+class DataConfig:
+    """Which photos, and how they are read."""
+
+    root: str | None = None
+    """Folder of photos: one sub-folder a class, or train/ val/ test/ of them, or a photos.csv. A folder named here must exist."""
+    default_root: str = "data/derm"
+    """Folder looked for when `root` is not given; where it is absent, generated photos stand in."""
+    source: Literal["auto", "folder", "synthetic"] = "auto"
+    """Where photos come from; auto: the folder where there is one, else synthetic."""
+    photo_size: tuple[int, int] = (630, 945)
+    """Height and width to which every photo is brought, in pixels."""
+    fit: Literal["pad", "crop", "stretch"] = "pad"
+    """How a photo of another shape is brought to size: pad with the mean colour, cut, or distort."""
+    rotate_to_fit: bool = False
+    """Turn portrait photos by a right angle when the photo size is landscape, and the reverse."""
+    max_megapixels: float = 64.0
+    """Refuse photos of more pixels than this, before decoding them."""
+    max_file_megabytes: float = 64.0
+    """Refuse files larger than this."""
+    val_size: float = 0.15
+    """Photos kept for validation: a fraction below 1, or a count."""
+    test_size: float = 0.15
+    """Photos kept for the test: a fraction below 1, or a count (200 takes 100 of each of 2 classes)."""
+    split_seed: int = 0
+    """Seed of the division into training, validation and test photos."""
+    duplicates: Literal["error", "drop"] = "error"
+    """What to do about the same photo in two splits or two classes: stop and list them, or drop them."""
+    max_refused: float = 0.2
+    """Stop the import when more than this fraction of the files cannot be read."""
+    cache_dir: str = "~/.cache/stn_jax/photos"
+    """Where prepared photos are kept, so that the next run starts at once."""
+    balance: Literal["none", "sample"] = "none"
+    """sample: draw every class equally often while training."""
+    synthetic: SyntheticConfig = SyntheticConfig()
+    augment: AugmentConfig = AugmentConfig()
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelConfig:
+    """The spatial transformer and the classifier behind it."""
+
+    crop_size: tuple[int, int] = (210, 315)
+    """Height and width of the crop that the classifier sees, in pixels."""
+    transform: Literal["affine", "attention", "projective", "tps", "identity", "centre"] = "affine"
+    """Family of the learned map; identity (the whole photo, shrunk) and centre (a fixed crop at full resolution) learn none and serve as baselines."""
+    antialias: bool = False
+    """Filter the photo where the map shrinks it, so that nothing aliases."""
+    head: Literal["dense", "heatmap"] = "dense"
+    """How the localization net arrives at theta: a dense layer, or the centre of mass of a heat map (attention only)."""
+    view_shrink: int = 9
+    """The localization net sees the photo area-averaged by this factor."""
+    localization_channels: tuple[int, ...] = (16, 32, 32)
+    """Feature maps of the localization net's convolutions; each but the last is followed by a 2x2 max pool."""
+    localization_units: int = 64
+    """Units of the hidden dense layer in front of the dense head."""
+    scale: float = 1.0
+    """Attention's scale at the start: the part of the photo's side that the crop covers."""
+    scale_bounds: tuple[float, float] = (0.1, 1.25)
+    """Attention's scale stays within these multiples of `scale`."""
+    keep_inside: bool = False
+    """Attention's crop cannot leave the photo."""
+    channels: tuple[tuple[int, ...], ...] = ((64, 64), (64, 64), (128, 128, 128), (256, 256, 256))
+    """Feature maps of the classifier's 3x3 convolutions, by block; a 2x2 max pool ends each block."""
+    dense: tuple[int, ...] = (2048, 2058)
+    """Units of the classifier's dense layers."""
+    dropout: float = 0.5
+    """Share of units dropped after each dense layer while training."""
+    batch_norm: bool = False
+    """Batch normalisation after each of the classifier's convolutions."""
+    global_pool: bool = False
+    """Average the last feature maps over all positions instead of keeping every position."""
+
+
+@dataclasses.dataclass(frozen=True)
+class ZoomScheduleConfig:
+    """Scales drawn at random for each training photo, from a range that narrows (attention only)."""
+
+    steps: int = 0
+    """Steps over which the upper end falls; 0 turns the schedule off."""
+    high_from: float = 0.9
+    """Upper end of the range at the first step."""
+    high_to: float = 0.45
+    """Upper end of the range from `steps` on."""
+    low: float = 0.36
+    """Lower end of the range."""
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainConfig:
+    """How the model is trained."""
+
+    steps: int = 10_000
+    """Batches to train on."""
+    batch_size: int = 15
+    """Photos in a batch, over all devices together."""
+    learning_rate: float = 1e-5
+    """Adam's learning rate."""
+    schedule: Literal["constant", "cosine"] = "constant"
+    """Learning rate over the run: constant, or falling to 0 along a cosine."""
+    warmup_steps: int = 0
+    """Steps over which the learning rate rises from 0."""
+    weight_decay: float = 0.0
+    """Decoupled weight decay on kernels (AdamW); 0: plain Adam."""
+    clip_norm: float | None = None
+    """Clip the gradient to this norm."""
+    localization_rate: float = 1.0
+    """Learning rate of the localization net, as a multiple of the rest's."""
+    zoom_schedule: ZoomScheduleConfig = ZoomScheduleConfig()
+    seed: int = 0
+    """Seed of everything random in training: weights, order of photos, dropout, augmentation."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Type of the network's arithmetic; weights, optimiser, loss and positions are always float32."""
+    eval_every: int = 250
+    """Steps between evaluations on the whole validation split."""
+    checkpoint_every: int = 250
+    """Steps between checkpoints."""
+    keep_checkpoints: int = 2
+    """Newest checkpoints kept, besides the best one."""
+    figure_every: int = 250
+    """Steps between frames of the strip that shows what the transformer looks at."""
+    patience: int = 0
+    """Stop after this many evaluations without a better validation loss; 0: never."""
+    min_change: float = 0.0
+    """Smallest fall of the validation loss that counts as better."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """One experiment."""
+
+    name: str = "derm"
+    """Name of the experiment; the default workdir is runs/NAME."""
+    data: DataConfig = DataConfig()
+    model: ModelConfig = ModelConfig()
+    train: TrainConfig = TrainConfig()
+
+    def __post_init__(self):
+        check(self)
+
+
+def check(config: Config) -> None:
+    """Refuses what cannot work.
+
+    Raises:
+      ConfigError: naming the option and what it must be.
+    """
+    data, model, train = config.data, config.model, config.train
+    for option, size in (("data.photo-size", data.photo_size), ("model.crop-size", model.crop_size)):
+        if min(size) < 1:
+            raise ConfigError(f"--{option} {size[0]} {size[1]}: both must be positive")
+    shrink = model.view_shrink
+    if shrink < 1:
+        raise ConfigError(f"--model.view-shrink {shrink} must be at least 1")
+    if any(side % shrink for side in data.photo_size):
+        raise ConfigError(
+            f"--data.photo-size {data.photo_size[0]} {data.photo_size[1]} is not divisible by "
+            f"--model.view-shrink {shrink}: the localization net sees the photo averaged over "
+            f"{shrink}x{shrink} blocks. Use a photo size that is a multiple of {shrink}, "
+            f"such as {_multiples(data.photo_size, shrink)}, or another view shrink"
+        )
+    if min(model.crop_size) < 2 ** len(model.channels):
+        raise ConfigError(
+            f"--model.crop-size {model.crop_size[0]} {model.crop_size[1]} is too small: "
+            f"{len(model.channels)} poolings need at least {2 ** len(model.channels)} pixels a side"
+        )
+    if model.transform == "centre" and any(
+        crop > photo for crop, photo in zip(model.crop_size, data.photo_size, strict=True)
+    ):
+        raise ConfigError("--model.transform centre needs a crop no larger than the photo")
+    if model.head == "heatmap" and model.transform != "attention":
+        raise ConfigError("--model.head heatmap needs --model.transform attention")
+    if train.zoom_schedule.steps and model.transform != "attention":
+        raise ConfigError("--train.zoom-schedule.steps needs --model.transform attention")
+    low, high = model.scale_bounds
+    if not 0 < low < 1 < high:
+        raise ConfigError(f"--model.scale-bounds {low} {high} must be below and above 1")
+    for option in ("steps", "batch_size", "eval_every", "checkpoint_every", "figure_every"):
+        if getattr(train, option) < 1:
+            raise ConfigError(f"--train.{option.replace('_', '-')} must be at least 1")
+    if not 0 <= model.dropout < 1:
+        raise ConfigError(f"--model.dropout {model.dropout} must be in [0, 1)")
+
+
+def _multiples(size: tuple[int, int], factor: int) -> str:
+    return " ".join(str(max(1, round(side / factor)) * factor) for side in size)
+
+
+def to_json(config: Any) -> str:
+    """Writes a configuration (or a part of one) as indented JSON."""
+    return json.dumps(dataclasses.asdict(config), indent=2) + "\n"
+
+
+def from_json(text: str) -> Config:
+    """Reads what `to_json` wrote.
+
+    Raises:
+      ConfigError: for unknown or missing options, or values of the wrong type.
+    """
+    return _build(Config, json.loads(text), "")
+
+
+def load(path: str | Path) -> Config:
+    """Calls `get_config()` of the Python file at `path`.
+
+    Raises:
+      ConfigError: when there is no such file, or it has no `get_config` that returns a `Config`.
+    """
+    path = Path(path)
+    if not path.is_file():
+        known = ", ".join(sorted(str(p) for p in Path("configs").glob("[!_]*.py"))) or "none here"
+        raise ConfigError(f"--config {path}: no such file. Known configurations: {known}")
+    module = types.ModuleType(path.stem)
+    module.__file__ = str(path)
+    try:
+        exec(compile(path.read_text(), str(path), "exec"), module.__dict__)
+    except (SyntaxError, ImportError, NameError, TypeError) as error:
+        raise ConfigError(f"--config {path}: {type(error).__name__}: {error}") from error
+    get_config = getattr(module, "get_config", None)
+    if not callable(get_config):
+        raise ConfigError(f"--config {path}: the file must define get_config() -> stn_jax.Config")
+    config = get_config()
+    if not isinstance(config, Config):
+        raise ConfigError(f"--config {path}: get_config() returned {type(config).__name__}, not Config")
+    return config
+
+
+def differences(a: Any, b: Any, prefix: str = "") -> dict[str, tuple[Any, Any]]:
+    """Lists the options in which two configurations differ.
+
+    Returns:
+      {"train.steps": (value in a, value in b), ...}
+    """
+    found = {}
+    for field in dataclasses.fields(a):
+        left, right = getattr(a, field.name), getattr(b, field.name)
+        name = f"{prefix}{field.name}"
+        if dataclasses.is_dataclass(left):
+            found |= differences(left, right, f"{name}.")
+        elif left != right:
+            found[name] = (left, right)
+    return found
+
+
+def _build(cls: type, values: Mapping[str, Any], prefix: str) -> Any:
+    fields = {field.name: field for field in dataclasses.fields(cls)}
+    unknown = sorted(prefix + name for name in values.keys() - fields.keys())
+    if unknown:
+        raise ConfigError(f"unknown options {', '.join(unknown)}: written by another version?")
+    hints = typing.get_type_hints(cls)
+    built = {}
+    for name, value in values.items():
+        if dataclasses.is_dataclass(hints[name]):
+            built[name] = _build(hints[name], value, f"{prefix}{name}.")
+        else:
+            built[name] = _tuples(value)
+    return cls(**built)
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(_tuples(item) for item in value) if isinstance(value, list) else value

@@ -1,0 +1,1 @@
+"""Flax modules: the localization net, the transformer and the classifier."""

@@ -1,0 +1,1 @@
+"""Pure functions: theta to positions, positions and image to pixels."""

@@ -1,0 +1,1 @@
+"""The training state, step and loop, and everything that keeps a long run safe."""
