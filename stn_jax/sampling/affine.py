@@ -1,0 +1,56 @@
+"""Affine thetas: made from scale and translation, chained and inverted."""
+
+import jax.numpy as jnp
+from jax import Array, lax
+from jax.typing import ArrayLike
+from jaxtyping import Float
+
+from stn_jax.sampling import checks
+
+
+def attention_theta(
+    scale: Float[ArrayLike, "batch"], translation: Float[ArrayLike, "batch 2"]
+) -> Float[Array, "batch 2 3"]:
+    """Theta that looks at an upright window: isotropic scale, then translation.
+
+    Args:
+      scale: part of the image's side that the window covers; 1 is the whole image.
+      translation: centre (x, y) of the window, in [-1, 1].
+
+    Raises:
+      TypeError: an argument is not floating-point.
+      ValueError: shapes are not [batch] and [batch, 2].
+    """
+    scale = checks.floating("scale", scale, ("batch",))
+    translation = checks.floating("translation", translation, ("batch", 2))
+    checks.same_batch("scale", scale, "translation", translation)
+    linear = scale[:, None, None] * jnp.eye(2, dtype=scale.dtype)[None]
+    return jnp.concatenate([linear, translation[:, :, None]], axis=2)
+
+
+def compose(
+    outer: Float[ArrayLike, "batch 2 3"], inner: Float[ArrayLike, "batch 2 3"]
+) -> Float[Array, "batch 2 3"]:
+    """Theta that maps a point by `inner`, then by `outer`.
+
+    Sampling with `outer` and sampling the result with `inner` reads the image where sampling once
+    with `compose(outer, inner)` does.
+    """
+    outer = checks.floating("outer", outer, ("batch", 2, 3))
+    inner = checks.floating("inner", inner, ("batch", 2, 3))
+    checks.same_batch("outer", outer, "inner", inner)
+    chained = jnp.matmul(outer[:, :, :2], inner, precision=lax.Precision.HIGHEST)
+    return chained.at[:, :, 2].add(outer[:, :, 2])
+
+
+def invert(theta: Float[ArrayLike, "batch 2 3"]) -> Float[Array, "batch 2 3"]:
+    """Theta that undoes `theta`: `compose(theta, invert(theta))` is the identity.
+
+    A theta that flattens the plane has no inverse; its result is not finite.
+    """
+    theta = checks.floating("theta", theta, ("batch", 2, 3))
+    a, b, c, d = theta[:, 0, 0], theta[:, 0, 1], theta[:, 1, 0], theta[:, 1, 1]
+    adjugate = jnp.stack([jnp.stack([d, -b], -1), jnp.stack([-c, a], -1)], -2)
+    linear = adjugate / (a * d - b * c)[:, None, None]
+    shift = -jnp.matmul(linear, theta[:, :, 2:], precision=lax.Precision.HIGHEST)
+    return jnp.concatenate([linear, shift], axis=2)

@@ -1,0 +1,26 @@
+"""Shrinking by a whole factor: the mean of each block of pixels."""
+
+import jax.numpy as jnp
+from jax import Array
+from jax.typing import ArrayLike
+from jaxtyping import Float, Real
+
+from stn_jax.sampling import checks
+
+
+def area_average(
+    images: Real[ArrayLike, "batch height width channels"], factor: int
+) -> Float[Array, "batch small_height small_width channels"]:
+    """Means over blocks of factor x factor pixels, in float32.
+
+    Raises:
+      ValueError: height or width is not a multiple of factor.
+    """
+    images = checks.images_like("images", images)
+    batch, height, width, channels = images.shape
+    if factor < 1 or height % factor or width % factor:
+        raise ValueError(
+            f"images of shape {images.shape} cannot be cut into blocks of {factor} pixels a side"
+        )
+    blocks = images.reshape(batch, height // factor, factor, width // factor, factor, channels)
+    return jnp.mean(blocks.astype(jnp.float32), axis=(2, 4))

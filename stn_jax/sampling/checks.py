@@ -1,0 +1,92 @@
+"""Refusals of arguments that cannot be meant, each naming the argument and what it should be."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax.numpy as jnp
+from jax import Array
+
+
+def floating(name: str, value: Any, shape: Sequence[int | str]) -> Array:
+    """Returns `value` as a floating-point array, after checking its type and shape.
+
+    Args:
+      name: what the message calls the argument.
+      value: array or anything `jnp.asarray` takes.
+      shape: for each axis its length, or a name where any length will do.
+
+    Raises:
+      TypeError: the elements are not floating-point numbers.
+      ValueError: the shape is another one.
+    """
+    array = jnp.asarray(value)
+    if not jnp.issubdtype(array.dtype, jnp.floating):
+        raise TypeError(
+            f"{name} must hold floating-point numbers, got {array.dtype}: "
+            f"convert it with {name}.astype('float32')"
+        )
+    _check_shape(name, array, shape)
+    return array
+
+
+def images_like(name: str, value: Any) -> Array:
+    """Returns `value` as an array of images, after checking its type and shape.
+
+    Raises:
+      TypeError: the elements are neither integers nor floating-point numbers.
+      ValueError: the axes are not [batch, height, width, channels], there is no pixel to read, or
+        there are more pixels than an index can count.
+    """
+    array = jnp.asarray(value)
+    if not (jnp.issubdtype(array.dtype, jnp.floating) or jnp.issubdtype(array.dtype, jnp.integer)):
+        raise TypeError(f"{name} must hold integers or floating-point numbers, got {array.dtype}")
+    _check_shape(name, array, ("batch", "height", "width", "channels"))
+    height, width = array.shape[1:3]
+    if height == 0 or width == 0:
+        raise ValueError(f"{name} of shape {array.shape} have no pixels to sample")
+    if height * width >= 2**31:
+        raise ValueError(
+            f"{name} of shape {array.shape} have {height * width} pixels each: "
+            f"at most 2**31 - 1 can be addressed, so cut them into tiles first"
+        )
+    return array
+
+
+def output_size(name: str, value: Any) -> tuple[int, int]:
+    """Returns `value` as (height, width) of an output.
+
+    Raises:
+      TypeError: not two whole numbers.
+      ValueError: negative.
+    """
+    try:
+        height, width = (side.__index__() for side in value)
+    except (TypeError, AttributeError, ValueError) as error:
+        raise TypeError(f"{name} must be (height, width) in pixels, got {value!r}") from error
+    if height < 0 or width < 0:
+        raise ValueError(f"{name} must not be negative, got {(height, width)}")
+    return height, width
+
+
+def same_batch(first: str, a: Array, second: str, b: Array) -> None:
+    """Raises ValueError where two arrays differ in their first axis."""
+    if a.shape[0] != b.shape[0]:
+        raise ValueError(
+            f"{first} of shape {a.shape} and {second} of shape {b.shape} differ in batch size: "
+            f"{a.shape[0]} against {b.shape[0]}"
+        )
+
+
+def choice(name: str, value: str, known: Sequence[str]) -> None:
+    """Raises ValueError where `value` is none of the known ones."""
+    if value not in known:
+        raise ValueError(f"{name} must be one of {', '.join(known)}, got {value!r}")
+
+
+def _check_shape(name: str, array: Array, shape: Sequence[int | str]) -> None:
+    fits = array.ndim == len(shape) and all(
+        isinstance(want, str) or have == want for have, want in zip(array.shape, shape, strict=True)
+    )
+    if not fits:
+        wanted = ", ".join(str(axis) for axis in shape)
+        raise ValueError(f"{name} must have shape [{wanted}], got {array.shape}")

@@ -1,0 +1,156 @@
+"""Theta to positions: for each output pixel, where in the image it is read.
+
+Positions are (x, y), -1 and 1 at the image's edges (or, with `align_corners`, at the centres of its
+outermost pixels), as in torch and in Jaderberg et al., "Spatial Transformer Networks", 2015.
+"""
+
+import jax.numpy as jnp
+import numpy as np
+from jax import Array, lax
+from jax.typing import ArrayLike
+from jaxtyping import Float
+
+from stn_jax.sampling import checks
+from stn_jax.sampling.thin_plate import control_points, spline_weights
+
+TRANSFORMS = ("affine", "attention", "projective", "tps")
+# A point is in front of the camera where its depth exceeds this part of the largest possible one.
+NEAREST_DEPTH = 1e-6
+
+
+def affine_grid(
+    theta: Float[ArrayLike, "batch 2 3"], size: tuple[int, int], *, align_corners: bool = False
+) -> Float[Array, "batch height width 2"]:
+    """Positions of an affine map, one for each output pixel.
+
+    Args:
+      theta: maps output (x, y, 1) to image (x, y), both in [-1, 1].
+      size: height and width of the output, in pixels.
+      align_corners: whether -1 and 1 are the centres of the outermost pixels instead of the edges.
+
+    Returns:
+      Positions (x, y) in float32, or float64 where theta is.
+
+    Raises:
+      TypeError: theta is not floating-point.
+      ValueError: theta is not [batch, 2, 3].
+    """
+    return _grid("affine", theta, size, align_corners)
+
+
+def projective_grid(
+    theta: Float[ArrayLike, "batch 3 3"], size: tuple[int, int], *, align_corners: bool = False
+) -> Float[Array, "batch height width 2"]:
+    """Positions of a homography, one for each output pixel.
+
+    Args:
+      theta: maps output (x, y, 1) to image (x z, y z, z). Points with z <= 0 are behind the camera.
+      size: height and width of the output, in pixels.
+      align_corners: whether -1 and 1 are the centres of the outermost pixels instead of the edges.
+
+    Returns:
+      Positions (x, y) in float32, or float64 where theta is; infinite behind the camera, where
+      `grid_sample` reads the fill value.
+
+    Raises:
+      TypeError: theta is not floating-point.
+      ValueError: theta is not [batch, 3, 3].
+    """
+    return _grid("projective", theta, size, align_corners)
+
+
+def thin_plate_spline_grid(
+    displacements: Float[ArrayLike, "batch points 2"],
+    size: tuple[int, int],
+    *,
+    regularization: float = 0.0,
+    align_corners: bool = False,
+) -> Float[Array, "batch height width 2"]:
+    """Positions of a thin-plate spline, one for each output pixel.
+
+    Args:
+      displacements: (dx, dy) of a regular K x K lattice of control points over [-1, 1], row by
+        row; 0 is the identity.
+      size: height and width of the output, in pixels.
+      regularization: trades exactness at the control points for a smoother map; 0 meets them.
+      align_corners: whether -1 and 1 are the centres of the outermost pixels instead of the edges.
+
+    Returns:
+      Positions (x, y) in float32, or float64 where the displacements are.
+
+    Raises:
+      TypeError: displacements are not floating-point.
+      ValueError: displacements are not [batch, K * K, 2] with K at least 2.
+    """
+    return _grid("tps", displacements, size, align_corners, regularization=regularization)
+
+
+def _grid(transform, theta, size, align_corners, **options):
+    theta = check_theta(theta, transform)
+    size = checks.output_size("size", size)
+    columns, rows = (axis_coordinates(side, align_corners) for side in (size[1], size[0]))
+    x, y = map_points(theta, columns, rows, transform=transform, **options)
+    return jnp.stack([x, y], axis=-1)
+
+
+def check_theta(theta: ArrayLike, transform: str) -> Array:
+    """Returns theta in float32 or better, after checking type and shape for its transform."""
+    checks.choice("transform", transform, TRANSFORMS)
+    if transform == "tps":
+        theta = checks.floating("displacements", theta, ("batch", "points", 2))
+        control_points(theta.shape[1])
+    else:
+        shape = ("batch", 3, 3) if transform == "projective" else ("batch", 2, 3)
+        theta = checks.floating("theta", theta, shape)
+    return theta.astype(jnp.promote_types(theta.dtype, jnp.float32))
+
+
+def axis_coordinates(length: int, align_corners: bool) -> np.ndarray:
+    """Coordinates of pixel centres along one axis, in float64, so that scaling them is exact."""
+    steps = 2.0 * np.arange(length) + 1.0 - length
+    return steps / max(length - 1 if align_corners else length, 1)
+
+
+def map_points(
+    theta: Array,
+    columns: np.ndarray,
+    rows: np.ndarray,
+    *,
+    transform: str,
+    scale: tuple[float, float] = (1.0, 1.0),
+    regularization: float = 0.0,
+) -> tuple[Float[Array, "batch height width"], Float[Array, "batch height width"]]:
+    """Maps the lattice of columns x rows by theta; x and y of the result are scaled by `scale`.
+
+    The scale goes onto the coordinates in float64, before they are rounded: an identity theta then
+    gives whole pixel positions, where scaling a finished grid would be off by a rounding error.
+    """
+    x, y = np.meshgrid(columns, rows)
+    shape = x.shape
+    points = np.stack([x.ravel(), y.ravel(), np.ones(x.size)])
+    if transform == "tps":
+        weights = jnp.asarray(
+            spline_weights(columns, rows, theta.shape[1], regularization), theta.dtype
+        )
+        mapped = []
+        for axis in range(2):
+            base = jnp.asarray(points[axis] * scale[axis], theta.dtype)
+            shift = _dot(theta[:, :, axis] * scale[axis], weights)
+            mapped.append(base[None] + shift)
+    else:
+        mapped = [
+            _dot(theta[:, axis], jnp.asarray(points * scale[axis], theta.dtype))
+            for axis in range(2)
+        ]
+        if transform == "projective":
+            depth = _dot(theta[:, 2], jnp.asarray(points, theta.dtype))
+            nearest = NEAREST_DEPTH * jnp.sum(jnp.abs(lax.stop_gradient(theta[:, 2])), axis=1)
+            in_front = depth > nearest[:, None]
+            safe = jnp.where(in_front, depth, 1.0)
+            mapped = [jnp.where(in_front, axis / safe, jnp.inf) for axis in mapped]
+    return mapped[0].reshape(-1, *shape), mapped[1].reshape(-1, *shape)
+
+
+def _dot(a: Array, b: Array) -> Array:
+    # The default precision of an accelerator would round positions to a few bits.
+    return jnp.dot(a, b, precision=lax.Precision.HIGHEST)

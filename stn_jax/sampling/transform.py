@@ -1,0 +1,59 @@
+"""Grid and sample in one: crops of a batch of photos, each by its own theta."""
+
+from jax import Array
+from jax.typing import ArrayLike
+from jaxtyping import Float, Real
+
+from stn_jax.sampling import checks
+from stn_jax.sampling.grids import axis_coordinates, check_theta, map_points
+from stn_jax.sampling.sampler import sample_pixels
+
+
+def spatial_transform(
+    images: Real[ArrayLike, "batch height width channels"],
+    theta: Float[ArrayLike, "batch ..."],
+    size: tuple[int, int],
+    *,
+    transform: str = "affine",
+    antialias: bool = False,
+    padding_mode: str = "zeros",
+    align_corners: bool = False,
+    fill_value: Real[ArrayLike, "..."] | float | int = 0.0,
+    mode: str = "bilinear",
+) -> Float[Array, "batch out_height out_width channels"]:
+    """Samples images where theta says.
+
+    Args:
+      images: any float type or integers, pixels channels-last.
+      theta: [batch, 2, 3] for affine and attention, [batch, 3, 3] for projective, displacements
+        [batch, K * K, 2] for tps.
+      size: height and width of the output, in pixels.
+      transform: affine, attention, projective or tps.
+      antialias: filter the image where theta shrinks it.
+      padding_mode: what lies outside: zeros (the fill value), border or reflection.
+      align_corners: whether -1 and 1 are the centres of the outermost pixels instead of the edges.
+      fill_value: what lies outside with zeros padding; a number, or one for each channel.
+      mode: bilinear or nearest.
+    """
+    images = checks.images_like("images", images)
+    theta = check_theta(theta, transform)
+    checks.same_batch("images", images, "theta", theta)
+    out_height, out_width = checks.output_size("size", size)
+    height, width = images.shape[1:3]
+    shrink = 1 if align_corners else 0
+    x, y = map_points(
+        theta,
+        axis_coordinates(out_width, align_corners),
+        axis_coordinates(out_height, align_corners),
+        transform=transform,
+        scale=((width - shrink) / 2, (height - shrink) / 2),
+    )
+    return sample_pixels(
+        images,
+        x + (width - 1) / 2,
+        y + (height - 1) / 2,
+        mode=mode,
+        padding_mode=padding_mode,
+        align_corners=align_corners,
+        fill_value=fill_value,
+    )
