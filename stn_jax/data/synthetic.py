@@ -1,4 +1,4 @@
-"""Generated stand-in photos: skin with one small lesion, whose class shows only in its fine texture.
+"""Generated stand-in photos: skin with a small lesion whose class shows only in fine texture.
 
 They make the whole project runnable without a hospital's photos, and they are a fair test of a
 network that zooms: the lesion is easy to find in a shrunk photo, but what it is cannot be told
@@ -25,6 +25,7 @@ _SHRINK = 3.0
 _LIGHT_SKIN = np.array([0.88, 0.72, 0.62], np.float32)
 _DARK_SKIN = np.array([0.56, 0.40, 0.31], np.float32)
 _REDNESS = np.array([0.02, -0.17, -0.14], np.float32)
+_MOLE = np.array([-0.26, -0.29, -0.27], np.float32)
 _DETAIL = np.array([0.75, 1.0, 1.0], np.float32)  # streaks turn whitish, dots dark red
 _EDGE_SOFTNESS = (0.8, 1.3)  # of the lesion, by class
 
@@ -82,7 +83,12 @@ def generate_photo(
             f"size {size[0]}x{size[1]} is too small for a lesion whose texture hides at shrink "
             f"{shrink}: each side needs at least {8 * shrink} pixels"
         )
-    label = index % 2
+    return _render(index % 2, index, size=size, shrink=shrink, seed=seed)
+
+
+def _render(
+    label: int, index: int, *, size: tuple[int, int], shrink: int, seed: int
+) -> SyntheticPhoto:
     # A stream for each part, so that none shifts the draws of another: apart from the texture,
     # nothing that is drawn depends on the label.
     layout, surface, overlay, texture = (
@@ -137,15 +143,16 @@ def _paint_skin(rng: np.random.Generator, size: tuple[int, int]) -> Planes:
     shade += np.linspace(-slope[1], slope[1], height, dtype=np.float32)[:, None]
     shade += np.linspace(-slope[0], slope[0], width, dtype=np.float32)
     np.clip(shade, -0.3, 0.15, out=shade)
-    blotch = rng.uniform(0.015, 0.03) * _smooth_field(rng, (28, 42), size)
-    shade += blotch
+    shade += rng.uniform(0.015, 0.03) * _smooth_field(rng, (28, 42), size)
     blush = rng.uniform(0.008, 0.016) * _smooth_field(rng, (9, 14), size)
     noise = np.frombuffer(rng.bytes(3 * height * width), np.uint8).reshape(3, height, width)
-    planes = np.multiply(noise, np.float32(0.018 * np.sqrt(12)), dtype=np.float32)
+    # A byte's 256 equal steps, scaled to a standard deviation of .018 of the full range.
+    step = np.float32(0.018 * np.sqrt(12))
+    planes = np.multiply(noise, step, dtype=np.float32)
     for plane, level, red in zip(planes, 255 * colour, (0.3, -1.0, -0.8), strict=True):
         light = shade + np.float32(red) * blush
         light *= np.float32(level)
-        light += np.float32(level - 127.5 * 0.018 * np.sqrt(12))
+        light += np.float32(level - 127.5 * step)
         plane += light
     return planes
 
@@ -159,25 +166,26 @@ def _paint_distractors(rng: np.random.Generator, planes: Planes, lesion: _Lesion
         is_mole = rng.uniform() < 0.6
         radius = unit * (rng.uniform(1.8, 4.5) if is_mole else rng.uniform(4, 9))
         x, y = rng.uniform(0, 1, 2) * [width, height]
-        stretch = np.exp(rng.uniform(-0.25, 0.25))
-        angle, depth = rng.uniform(0, np.pi), rng.uniform(0.55, 1.0)
+        depth = rng.uniform(0.55, 1.0)
         gap = max(x0 - x, x - x1, y0 - y, y - y1)
-        if gap < radius * 1.3:
+        if gap < radius * 1.5:
             continue
-        shift = depth * (np.array([-0.26, -0.29, -0.27]) if is_mole else 0.8 * _REDNESS)
-        _paint_spot(planes, (x, y), radius, stretch, angle, 255 * shift)
+        shift = depth * (_MOLE if is_mole else 0.8 * _REDNESS)
+        _paint_spot(rng, planes, 255 * shift, (x, y), radius, edge=0.15 if is_mole else 0.35)
 
 
 def _paint_spot(
+    rng: np.random.Generator,
     planes: Planes,
+    shift: Float32[np.ndarray, "3"],
     centre: tuple[float, float],
     radius: float,
-    stretch: float,
-    angle: float,
-    shift: Float[np.ndarray, "3"],
+    *,
+    edge: float,
 ) -> None:
-    """Shifts the colour inside a soft ellipse."""
-    reach = int(np.ceil(1.6 * radius)) + 1
+    """Shifts the colour inside an ellipse whose edge is soft over this part of the radius."""
+    angle, stretch = rng.uniform(0, np.pi), np.exp(rng.uniform(-0.25, 0.25))
+    reach = int(np.ceil(1.9 * radius)) + 1
     rows, columns = (
         slice(max(0, int(at) - reach), max(0, int(at) + reach)) for at in (centre[1], centre[0])
     )
@@ -189,9 +197,9 @@ def _paint_spot(
     across = (cos * x + sin * y) * np.float32(stretch)
     along = (cos * y - sin * x) / np.float32(stretch)
     distance = np.sqrt(across**2 + along**2) / np.float32(radius)
-    cover = np.clip((1.15 - distance) / 0.3, 0, 1)
+    cover = np.clip((1 + edge - distance) / (2 * edge), 0, 1)
     cover = cover * cover * (3 - 2 * cover)
-    window += cover * shift.astype(np.float32)[:, None, None]
+    window += cover * shift[:, None, None]
 
 
 def _hair_cover(rng: np.random.Generator, size: tuple[int, int]) -> Plane:
@@ -255,7 +263,8 @@ def _paint_lesion(
     covers = [_ramp(depth / (softness * unit)) for softness in _EDGE_SOFTNESS]
     common = (covers[0] + covers[1]) / 2
     redness = (255 * lesion.strength * _REDNESS).astype(np.float32)[:, None, None]
-    mottle = 255 * 0.04 * _smooth_field(rng, _knots(depth.shape, 5 * unit), depth.shape)
+    spacing = 5 * planes.shape[1] / _HEIGHT
+    mottle = 255 * 0.04 * _smooth_field(rng, _knots(depth.shape, spacing), depth.shape)
     window += common * (redness + mottle)
     planes *= 1 - hair
     planes += hair * np.array([34.0, 24.0, 20.0], np.float32)[:, None, None]
@@ -307,8 +316,8 @@ def _streaks(rng: np.random.Generator, size: tuple[int, int], period: float) -> 
     )
     wander = np.float32(0.35 * period) * _smooth_field(rng, _knots(size, 3 * period), size)
     phase = (across + bend + wander) * np.float32(2 * np.pi / period)
-    pieces = _smooth_field(rng, _knots(size, 1.6 * period), size)
-    return (0.5 + 0.5 * np.cos(phase)) * np.clip(0.75 + 0.8 * pieces, 0, 1)
+    pieces = _smooth_field(rng, _knots(size, 1.1 * period), size)
+    return (0.5 + 0.5 * np.cos(phase)) * np.clip(0.8 + 0.9 * pieces, 0, 1)
 
 
 def _dots(rng: np.random.Generator, size: tuple[int, int], period: float) -> Plane:
@@ -316,11 +325,11 @@ def _dots(rng: np.random.Generator, size: tuple[int, int], period: float) -> Pla
     step = 1.3 * period
     row, column = np.mgrid[-1 : size[0] / step + 1, -1 : size[1] / step + 1]
     x = (column + 0.5 * (row % 2)) * step
-    jitter = rng.uniform(-0.14, 0.14, (2, *row.shape)) * step
+    jitter = rng.uniform(-0.22, 0.22, (2, *row.shape)) * step
     x, y = (x + jitter[0]).ravel(), (row * step + jitter[1]).ravel()
     sigma = 0.25 * period
     at, distance = _stamp(x, y, size, reach=int(np.ceil(2.5 * sigma)))
-    ink = np.exp(-0.5 * (distance / sigma) ** 2) * rng.uniform(0.7, 1.3, (len(x), 1))
+    ink = np.exp(-0.5 * (distance / sigma) ** 2) * rng.uniform(0.6, 1.4, (len(x), 1))
     inside = at >= 0
     dark = np.bincount(at[inside], ink[inside], minlength=size[0] * size[1])
     return -dark.reshape(size).astype(np.float32)
