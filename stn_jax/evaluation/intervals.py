@@ -1,0 +1,161 @@
+"""How sure a number is: binomial intervals, and the bootstrap over patients."""
+
+import dataclasses
+from collections.abc import Callable
+
+import numpy as np
+from jaxtyping import Int, Shaped
+from scipy import stats
+
+
+@dataclasses.dataclass(frozen=True)
+class Interval:
+    """A number with the range it may lie in; `None` and a `reason` where it is undefined."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+    reason: str | None = None
+
+    def to_json(self) -> dict:
+        """Returns the fields as JSON has them; `reason` only where there is one."""
+        fields = dataclasses.asdict(self)
+        return fields if self.reason else {k: v for k, v in fields.items() if k != "reason"}
+
+
+def wilson(successes: int, trials: int, *, confidence: float = 0.95) -> Interval:
+    """Wilson's score interval of a proportion.
+
+    Source: Wilson 1927, "Probable inference, the law of succession, and statistical inference".
+
+    Args:
+      successes: how often it happened, in [0, trials].
+      trials: how often it could have; 0 gives an undefined interval, not 0 or 1.
+      confidence: share of such intervals that cover the true proportion, in (0, 1).
+
+    Raises:
+      ValueError: for counts or a confidence out of range.
+    """
+    _check(successes, trials, confidence)
+    if trials == 0:
+        return Interval(None, None, None, "no photo to count")
+    z = stats.norm.isf((1 - confidence) / 2)
+    share = successes / trials
+    middle = (share + z**2 / (2 * trials)) / (1 + z**2 / trials)
+    half = z * np.sqrt(share * (1 - share) / trials + z**2 / (4 * trials**2)) / (1 + z**2 / trials)
+    # At the ends the exact limits are 0 and 1; rounding would leave them just beside.
+    low = 0.0 if successes == 0 else float(middle - half)
+    high = 1.0 if successes == trials else float(middle + half)
+    return Interval(share, low, high)
+
+
+def clopper_pearson(successes: int, trials: int, *, confidence: float = 0.95) -> Interval:
+    """The exact two-sided binomial interval: never covers less often than `confidence`.
+
+    Source: Clopper and Pearson 1934, "The use of confidence or fiducial limits illustrated in the
+    case of the binomial".
+
+    Args:
+      successes: how often it happened, in [0, trials].
+      trials: how often it could have; 0 gives an undefined interval.
+      confidence: in (0, 1).
+
+    Raises:
+      ValueError: for counts or a confidence out of range.
+    """
+    _check(successes, trials, confidence)
+    if trials == 0:
+        return Interval(None, None, None, "no photo to count")
+    tail = (1 - confidence) / 2
+    return Interval(
+        successes / trials,
+        1 - binomial_upper(trials - successes, trials, risk=tail),
+        binomial_upper(successes, trials, risk=tail),
+    )
+
+
+def binomial_upper(successes: int, trials: int, *, risk: float) -> float:
+    """One-sided exact upper limit: the true proportion exceeds it with probability <= `risk`."""
+    if successes == trials:
+        return 1.0
+    return float(stats.beta.isf(risk, successes + 1, trials - successes))
+
+
+def bootstrap(
+    statistic: Callable[[Int[np.ndarray, " draw"]], float | None],
+    groups: Shaped[np.ndarray, " photo"],
+    *,
+    repeats: int = 1000,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> Interval:
+    """Percentile interval of a statistic when whole groups (patients) are drawn again.
+
+    Photos of one patient resemble each other, so drawing photos one by one would promise more
+    than the data hold.
+
+    Source: Efron and Tibshirani 1993, "An introduction to the bootstrap", chapter 13; drawing
+    whole clusters: Field and Welsh 2007, "Bootstrapping clustered data".
+
+    Args:
+      statistic: from the indices of the photos drawn to a number, or None where it is undefined.
+      groups: the group of each photo; "" stands for a group of its own.
+      repeats: how many draws.
+      confidence: in (0, 1).
+      seed: of the draws; the same seed gives the same interval.
+
+    Returns:
+      The statistic of all photos, with its interval; both undefined with a reason where the
+      statistic is undefined, or where it was in more than one draw of twenty.
+    """
+    members = group_members(groups)
+    everything = np.arange(len(groups))
+    value = statistic(everything) if len(groups) else None
+    if value is None:
+        return Interval(None, None, None, "undefined for these photos")
+    if len(members) < 2:
+        return Interval(value, None, None, "all photos are of one group")
+    key = np.random.default_rng(seed)
+    draws = []
+    for _ in range(repeats):
+        drawn = key.integers(len(members), size=len(members))
+        result = statistic(np.concatenate([members[i] for i in drawn]))
+        if result is not None:
+            draws.append(result)
+    if len(draws) < 0.95 * repeats:
+        return Interval(value, None, None, "too few photos: undefined in many bootstrap draws")
+    low, high = np.quantile(draws, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return Interval(value, float(low), float(high))
+
+
+def group_members(groups: Shaped[np.ndarray, " photo"]) -> list[Int[np.ndarray, " member"]]:
+    """Indices of the photos of each group, in order of first appearance; "" groups with none."""
+    members: dict[object, list[int]] = {}
+    for index, group in enumerate(groups):
+        members.setdefault(str(group) or index, []).append(index)
+    return [np.array(indices) for indices in members.values()]
+
+
+def mcnemar(first_only: int, second_only: int) -> float | None:
+    """McNemar's exact two-sided test of two classifiers on the same photos.
+
+    Source: McNemar 1947; the exact form is the sign test on the photos where they disagree.
+
+    Args:
+      first_only: photos that only the first has right.
+      second_only: photos that only the second has right.
+
+    Returns:
+      The p-value; None where they never disagree, since nothing can be tested then.
+    """
+    disagreements = first_only + second_only
+    if disagreements == 0:
+        return None
+    return float(stats.binomtest(first_only, disagreements, 0.5).pvalue)
+
+
+def _check(successes: int, trials: int, confidence: float) -> None:
+    if not 0 <= successes <= trials:
+        raise ValueError(f"successes {successes} must be between 0 and trials {trials}")
+    if not 0 < confidence < 1:
+        raise ValueError(f"confidence {confidence} must be between 0 and 1")

@@ -1,0 +1,214 @@
+"""How good predictions are: counts, ranking, and probabilities. NumPy only, float64.
+
+Where a metric is undefined (no photo, one class only) it is None, never 0 or 1.
+"""
+
+import dataclasses
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from stn_jax.evaluation.intervals import Interval, wilson
+
+
+def check_probabilities(probabilities: Float[np.ndarray, "photo label"]) -> None:
+    """Refuses what is no distribution over the classes.
+
+    Raises:
+      ValueError: naming the first row with a NaN, a value outside [0, 1], or a sum other than 1.
+    """
+    faults = {
+        "is not a number": ~np.isfinite(probabilities).all(axis=1),
+        "is outside 0..1": ((probabilities < 0) | (probabilities > 1)).any(axis=1),
+        "does not sum to 1": np.abs(probabilities.sum(axis=1) - 1) > 1e-5,
+    }
+    for fault, rows in faults.items():
+        if rows.any():
+            row = int(np.flatnonzero(rows)[0])
+            raise ValueError(
+                f"probabilities of photo {row} {probabilities[row].tolist()}: one {fault}. "
+                "The model has diverged, or the predictions file was changed"
+                if fault != "does not sum to 1"
+                else f"probabilities of photo {row} {probabilities[row].tolist()}: their sum is "
+                f"{probabilities[row].sum():.6g}, not 1"
+            )
+
+
+def confusion_matrix(
+    labels: Int[np.ndarray, " photo"], predicted: Int[np.ndarray, " photo"], num_classes: int
+) -> Int[np.ndarray, "label label"]:
+    """Counts photos by true class (rows) and predicted class (columns)."""
+    counts = np.zeros((num_classes, num_classes), np.int64)
+    np.add.at(counts, (labels, predicted), 1)
+    return counts
+
+
+@dataclasses.dataclass(frozen=True)
+class ClassScores:
+    """One class against the rest, each with Wilson's interval."""
+
+    sensitivity: Interval
+    """Share of the class's photos that were called so."""
+    specificity: Interval
+    """Share of the other photos that were not called so."""
+    precision: Interval
+    """Share of the photos called so that are of the class."""
+
+
+def class_scores(confusion: Int[np.ndarray, "label label"], index: int) -> ClassScores:
+    """Sensitivity, specificity and precision of class `index`."""
+    true_positive = int(confusion[index, index])
+    actual = int(confusion[index].sum())
+    called = int(confusion[:, index].sum())
+    others = int(confusion.sum()) - actual
+    return ClassScores(
+        sensitivity=wilson(true_positive, actual),
+        specificity=wilson(others - (called - true_positive), others),
+        precision=wilson(true_positive, called),
+    )
+
+
+def balanced_accuracy(confusion: Int[np.ndarray, "label label"]) -> float | None:
+    """Mean sensitivity over the classes that have photos; None without photos."""
+    actual = confusion.sum(axis=1)
+    present = actual > 0
+    if not present.any():
+        return None
+    return float(np.mean(np.diag(confusion)[present] / actual[present]))
+
+
+def auroc(positive: Bool[np.ndarray, " photo"], score: Float[np.ndarray, " photo"]) -> float | None:
+    """Chance that a positive photo scores above a negative one, ties counting half.
+
+    Source: Hanley and McNeil 1982; computed from mean ranks (Mann-Whitney U).
+
+    Returns:
+      In [0, 1]; None unless both kinds are present.
+    """
+    positives = int(positive.sum())
+    negatives = len(positive) - positives
+    if not positives or not negatives:
+        return None
+    _, inverse, counts = np.unique(score, return_inverse=True, return_counts=True)
+    mean_rank = np.cumsum(counts) - (counts - 1) / 2
+    above = mean_rank[inverse][positive].sum() - positives * (positives + 1) / 2
+    return float(above / (positives * negatives))
+
+
+def average_precision(
+    positive: Bool[np.ndarray, " photo"], score: Float[np.ndarray, " photo"]
+) -> float | None:
+    """Area under the precision-recall steps, without interpolation; None without positives."""
+    if not positive.any():
+        return None
+    recall, precision = precision_recall(positive, score)
+    return float(np.sum(np.diff(recall) * precision[1:]))
+
+
+def roc_curve(
+    positive: Bool[np.ndarray, " photo"], score: Float[np.ndarray, " photo"]
+) -> tuple[Float[np.ndarray, " step"], Float[np.ndarray, " step"]]:
+    """False- and true-positive rates as the threshold falls, from (0, 0) to (1, 1).
+
+    Both kinds must be present.
+    """
+    true_positives, accepted = _falling_threshold(positive, score)
+    false_positives = accepted - true_positives
+    return false_positives / false_positives[-1], true_positives / true_positives[-1]
+
+
+def precision_recall(
+    positive: Bool[np.ndarray, " photo"], score: Float[np.ndarray, " photo"]
+) -> tuple[Float[np.ndarray, " step"], Float[np.ndarray, " step"]]:
+    """Recall and precision as the threshold falls; starts at recall 0, precision 1 by convention.
+
+    At least one photo must be positive.
+    """
+    true_positives, accepted = _falling_threshold(positive, score)
+    precision = np.concatenate([[1.0], true_positives[1:] / accepted[1:]])
+    return true_positives / true_positives[-1], precision
+
+
+def _falling_threshold(
+    positive: Bool[np.ndarray, " photo"], score: Float[np.ndarray, " photo"]
+) -> tuple[Float[np.ndarray, " step"], Float[np.ndarray, " step"]]:
+    """Positives and photos at or above each distinct score, from the highest, after a zero."""
+    order = np.argsort(-score, kind="stable")
+    last_of_tie = np.append(np.flatnonzero(np.diff(score[order])), len(score) - 1)
+    true_positives = np.cumsum(positive[order])[last_of_tie]
+    return (
+        np.concatenate([[0.0], true_positives]),
+        np.concatenate([[0.0], last_of_tie + 1.0]),
+    )
+
+
+def negative_log_likelihood(
+    labels: Int[np.ndarray, " photo"], probabilities: Float[np.ndarray, "photo label"]
+) -> float | None:
+    """Mean of -log p(true class), in nats; None without photos or where it is infinite."""
+    own = probabilities[np.arange(len(labels)), labels]
+    if not len(labels) or (own == 0).any():
+        return None
+    return float(-np.mean(np.log(own)))
+
+
+def brier(
+    labels: Int[np.ndarray, " photo"], probabilities: Float[np.ndarray, "photo label"]
+) -> float | None:
+    """Mean squared distance to the true class's one-hot vector, summed over classes, in [0, 2].
+
+    Source: Brier 1950, "Verification of forecasts expressed in terms of probability".
+    """
+    if not len(labels):
+        return None
+    truth = np.eye(probabilities.shape[1])[labels]
+    return float(np.mean(np.sum((probabilities - truth) ** 2, axis=1)))
+
+
+@dataclasses.dataclass(frozen=True)
+class ReliabilityBin:
+    """Photos of similar confidence, and how many of them were right."""
+
+    low: float
+    """Lower edge of the bin, included."""
+    high: float
+    """Upper edge, excluded but for the last bin."""
+    n: int
+    correct: int
+    confidence: float | None
+    """Mean confidence; None in an empty bin."""
+    accuracy: Interval
+
+
+def reliability(
+    confidence: Float[np.ndarray, " photo"],
+    correct: Bool[np.ndarray, " photo"],
+    *,
+    num_classes: int = 2,
+    bins: int = 10,
+) -> list[ReliabilityBin]:
+    """Bins photos by confidence, in equal steps from 1 / `num_classes` (its least) to 1."""
+    edges = np.linspace(1 / num_classes, 1, bins + 1)
+    which = np.clip(np.searchsorted(edges, confidence, side="right") - 1, 0, bins - 1)
+    found = []
+    for index in range(bins):
+        inside = which == index
+        n, right = int(inside.sum()), int(correct[inside].sum())
+        mean = float(confidence[inside].mean()) if n else None
+        low, high = float(edges[index]), float(edges[index + 1])
+        found.append(ReliabilityBin(low, high, n, right, mean, wilson(right, n)))
+    return found
+
+
+def expected_calibration_error(bins: list[ReliabilityBin]) -> float | None:
+    """Mean distance of confidence and accuracy over the bins, weighted by photos.
+
+    Source: Naeini, Cooper and Hauskrecht 2015, "Obtaining well calibrated probabilities using
+    Bayesian binning".
+    """
+    total = sum(b.n for b in bins)
+    if not total:
+        return None
+    return (
+        sum(abs(b.correct - b.n * b.confidence) for b in bins if b.confidence is not None) / total
+    )

@@ -1,0 +1,258 @@
+"""The predictions of a split, one photo a row: the one source of every metric and figure."""
+
+import csv
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool, Float, Int, Shaped
+
+from stn_jax.evaluation.calibration import apply_temperature
+from stn_jax.evaluation.metrics import check_probabilities
+
+CORNERS = tuple(f"area_{axis}{corner}" for corner in range(4) for axis in "xy")
+LESION = ("lesion_x0", "lesion_y0", "lesion_x1", "lesion_y1")
+BASELINES = ("centre", "whole")
+"""What else the same weights were shown: a fixed centre crop, and the whole photo shrunk."""
+
+
+class TableError(ValueError):
+    """A predictions file that cannot be used, with the line at fault."""
+
+
+@dataclasses.dataclass(frozen=True)
+class PredictionTable:
+    """Predictions of one split, in the split's order, each photo once.
+
+    Positions are in pixels of the photo at the size the model reads; NaN where unknown.
+    """
+
+    classes: tuple[str, ...]
+    file: tuple[str, ...]
+    group: Shaped[np.ndarray, " photo"]
+    """Who or what a photo belongs with (a patient); "" where unknown."""
+    label: Int[np.ndarray, " photo"]
+    raw: Float[np.ndarray, "photo label"]
+    """Probabilities as the network gives them."""
+    probabilities: Float[np.ndarray, "photo label"]
+    """Calibrated ones; the same as `raw` until `calibrated` is called."""
+    accepted: Bool[np.ndarray, " photo"]
+    theta: Float[np.ndarray, "photo entry"]
+    area: Float[np.ndarray, "photo 4 2"]
+    """Corners of the area of interest, clockwise from the crop's top left."""
+    lesion: Float[np.ndarray, "photo 4"]
+    lesion_inside: Float[np.ndarray, " photo"]
+    """Share of the lesion inside the area of interest, in [0, 1]; by mask where there is one."""
+    baselines: Mapping[str, Int[np.ndarray, " photo"]]
+    """Predicted classes under each of `BASELINES`, where they were run."""
+    metadata: Mapping[str, tuple[str, ...]]
+
+    def __post_init__(self):
+        _check_lengths(self)
+        check_probabilities(self.raw)
+        check_probabilities(self.probabilities)
+        seen: set[str] = set()
+        for file in self.file:
+            if file in seen:
+                raise TableError(f"{file} appears twice: every photo must be counted once")
+            seen.add(file)
+
+    def __len__(self) -> int:
+        return len(self.file)
+
+    @property
+    def predicted(self) -> Int[np.ndarray, " photo"]:
+        """The likeliest class; the first of equally likely ones."""
+        return self.raw.argmax(axis=1)
+
+    @property
+    def confidence(self) -> Float[np.ndarray, " photo"]:
+        """Calibrated probability of the predicted class."""
+        return self.probabilities[np.arange(len(self)), self.predicted]
+
+    @property
+    def correct(self) -> Bool[np.ndarray, " photo"]:
+        """Whether the predicted class is the label."""
+        return self.predicted == self.label
+
+    def calibrated(self, *, temperature: float, threshold: float | None) -> "PredictionTable":
+        """The same predictions with this temperature, accepted from `threshold` on; None: none."""
+        probabilities = apply_temperature(self.raw, temperature)
+        table = dataclasses.replace(self, probabilities=probabilities)
+        accepted = np.zeros(len(self), bool) if threshold is None else table.confidence >= threshold
+        return dataclasses.replace(table, accepted=accepted)
+
+    def rows(self, indices: Shaped[np.ndarray, " row"]) -> "PredictionTable":
+        """The photos at `indices` only."""
+        arrays = ("group", "label", "raw", "probabilities", "accepted", "theta", "area")
+        changes = {name: getattr(self, name)[indices] for name in arrays}
+        changes |= {name: getattr(self, name)[indices] for name in ("lesion", "lesion_inside")}
+        return dataclasses.replace(
+            self,
+            file=tuple(np.array(self.file, object)[indices]),
+            baselines={k: v[indices] for k, v in self.baselines.items()},
+            metadata={k: tuple(np.array(v, object)[indices]) for k, v in self.metadata.items()},
+            **changes,
+        )
+
+
+def make_table(
+    *,
+    classes: Sequence[str],
+    file: Sequence[str],
+    label: Sequence[int] | Int[np.ndarray, " photo"],
+    raw: Float[np.ndarray, "photo label"],
+    **known,
+) -> PredictionTable:
+    """A table from what must be known; `known` gives further fields, the rest are unknown."""
+    n = len(file)
+    unknown = {
+        "group": np.full(n, "", object),
+        "probabilities": raw,
+        "accepted": np.zeros(n, bool),
+        "theta": np.zeros((n, 0)),
+        "area": np.full((n, 4, 2), np.nan),
+        "lesion": np.full((n, 4), np.nan),
+        "lesion_inside": np.full(n, np.nan),
+        "baselines": {},
+        "metadata": {},
+    }
+    return PredictionTable(
+        classes=tuple(classes),
+        file=tuple(file),
+        label=np.asarray(label, np.int64),
+        raw=raw,
+        **(unknown | known),
+    )
+
+
+def write_table(table: PredictionTable, path: str | Path) -> None:
+    """Writes a table as CSV; `read_table` gives back the same to the last bit."""
+    names = np.array(table.classes, object)
+    columns: dict[str, Sequence] = {
+        "file": table.file,
+        "group": table.group,
+        "label": names[table.label],
+        "predicted": names[table.predicted],
+    }
+    columns |= {f"prob_{c}": table.probabilities[:, i] for i, c in enumerate(table.classes)}
+    columns |= {f"raw_{c}": table.raw[:, i] for i, c in enumerate(table.classes)}
+    columns |= {"confidence": table.confidence, "accepted": table.accepted}
+    columns |= {f"theta_{i}": column for i, column in enumerate(table.theta.T)}
+    columns |= dict(zip(CORNERS, table.area.reshape(len(table), 8).T, strict=True))
+    columns |= dict(zip(LESION, table.lesion.T, strict=True))
+    columns["lesion_inside"] = table.lesion_inside
+    columns |= {f"{b}_predicted": names[index] for b, index in table.baselines.items()}
+    columns |= {f"meta_{key}": values for key, values in table.metadata.items()}
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows(zip(*(map(_to_text, values) for values in columns.values()), strict=True))
+
+
+def read_table(path: str | Path) -> PredictionTable:
+    """Reads predictions; of the columns only file, label and prob_<class> are needed.
+
+    Raises:
+      TableError: naming the file and the column or line at fault.
+    """
+    try:
+        with open(path, newline="", encoding="utf-8") as file:
+            header, *lines = csv.reader(file)
+    except (OSError, UnicodeDecodeError, ValueError) as error:
+        raise TableError(f"{path}: not a table of predictions ({error})") from error
+    for number, line in enumerate(lines, start=2):
+        if len(line) != len(header):
+            raise TableError(f"{path} line {number}: {len(line)} values, {len(header)} columns")
+    columns = {name: [line[i] for line in lines] for i, name in enumerate(header)}
+    try:
+        return _from_columns(columns)
+    except ValueError as error:
+        raise TableError(f"{path}: {error}") from error
+
+
+def _from_columns(columns: Mapping[str, list[str]]) -> PredictionTable:
+    classes = [name.removeprefix("prob_") for name in columns if name.startswith("prob_")]
+    for needed in ("file", "label"):
+        if needed not in columns:
+            raise TableError(f"no column {needed!r}; it needs file, label and prob_<class>")
+    if len(classes) < 2:
+        raise TableError("fewer than two columns prob_<class>")
+    n = len(columns["file"])
+
+    def numbers(names: Sequence[str]) -> Float[np.ndarray, "photo column"]:
+        values = [[_to_float(text, name) for text in columns[name]] for name in names]
+        return np.array(values, np.float64).reshape(len(names), n).T
+
+    known: dict[str, object] = {"probabilities": numbers([f"prob_{c}" for c in classes])}
+    if "group" in columns:
+        known["group"] = np.array(columns["group"], object)
+    if "accepted" in columns:
+        known["accepted"] = np.array([_to_bool(text) for text in columns["accepted"]], bool)
+    thetas = [name for name in columns if name.startswith("theta_")]
+    known["theta"] = numbers(sorted(thetas, key=lambda name: int(name.removeprefix("theta_"))))
+    if set(CORNERS) <= columns.keys():
+        known["area"] = numbers(CORNERS).reshape(n, 4, 2)
+    if set(LESION) <= columns.keys():
+        known["lesion"] = numbers(LESION)
+    if "lesion_inside" in columns:
+        known["lesion_inside"] = numbers(["lesion_inside"])[:, 0]
+    known["baselines"] = {
+        b: _to_index(columns[f"{b}_predicted"], classes)
+        for b in BASELINES
+        if f"{b}_predicted" in columns
+    }
+    known["metadata"] = {
+        name.removeprefix("meta_"): tuple(values)
+        for name, values in columns.items()
+        if name.startswith("meta_")
+    }
+    raws = [f"raw_{c}" for c in classes]
+    return make_table(
+        classes=classes,
+        file=columns["file"],
+        label=_to_index(columns["label"], classes),
+        raw=numbers(raws) if set(raws) <= columns.keys() else known["probabilities"],
+        **known,
+    )
+
+
+def _to_text(value: object) -> str:
+    if isinstance(value, (bool, np.bool_)):
+        return "true" if value else "false"
+    if isinstance(value, (float, np.floating)):
+        return "" if math.isnan(value) else repr(float(value))
+    return str(value)
+
+
+def _to_float(text: str, name: str) -> float:
+    try:
+        return float(text) if text else math.nan
+    except ValueError:
+        raise TableError(f"column {name}: {text!r} is not a number") from None
+
+
+def _to_bool(text: str) -> bool:
+    if text.lower() not in ("true", "false"):
+        raise TableError(f"column accepted: {text!r} is neither true nor false")
+    return text.lower() == "true"
+
+
+def _to_index(names: Sequence[str], classes: Sequence[str]) -> Int[np.ndarray, " photo"]:
+    index = {name: i for i, name in enumerate(classes)}
+    unknown = sorted(set(names) - index.keys())
+    if unknown:
+        raise TableError(f"class {unknown[0]!r} has no column prob_{unknown[0]}")
+    return np.array([index[name] for name in names], np.int64)
+
+
+def _check_lengths(table: PredictionTable) -> None:
+    n = len(table.file)
+    for name in ("group", "label", "raw", "probabilities", "accepted", "theta", "area", "lesion"):
+        if len(getattr(table, name)) != n:
+            raise TableError(f"{name} holds {len(getattr(table, name))} photos, file {n}")
+    for name, values in (table.baselines | table.metadata).items():
+        if len(values) != n:
+            raise TableError(f"{name} holds {len(values)} photos, file {n}")

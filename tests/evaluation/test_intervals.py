@@ -1,0 +1,97 @@
+import numpy as np
+import pytest
+from scipy import stats
+
+from stn_jax.evaluation.intervals import (
+    binomial_upper,
+    bootstrap,
+    clopper_pearson,
+    group_members,
+    mcnemar,
+    wilson,
+)
+
+
+@pytest.mark.parametrize(
+    ("right", "n", "low", "high"),
+    [(503, 615, 78.51, 84.76), (423, 575, 69.76, 77.13)],
+)
+def test_clopper_pearson_gives_published_values(right, n, low, high):
+    interval = clopper_pearson(right, n)
+    assert round(100 * interval.low, 2) == low
+    assert round(100 * interval.high, 2) == high
+
+
+def test_wilson_gives_published_values():
+    # Newcombe 1998, table I, method 3: 81 of 263 and 15 of 148.
+    assert [round(x, 4) for x in (wilson(81, 263).low, wilson(81, 263).high)] == [0.2553, 0.3662]
+    assert [round(x, 4) for x in (wilson(15, 148).low, wilson(15, 148).high)] == [0.0624, 0.1605]
+    # The report's own example: 151 of 200.
+    assert round(100 * wilson(151, 200).low, 1) == 69.1
+    assert round(100 * wilson(151, 200).high, 1) == 80.9
+
+
+@pytest.mark.parametrize("right", [0, 1, 7, 19, 20])
+@pytest.mark.parametrize(("ours", "theirs"), [(wilson, "wilson"), (clopper_pearson, "exact")])
+def test_intervals_agree_with_scipy(right, ours, theirs):
+    expected = stats.binomtest(right, 20).proportion_ci(0.9, method=theirs)
+    found = ours(right, 20, confidence=0.9)
+    np.testing.assert_allclose([found.low, found.high], expected, atol=1e-12)
+    assert found.value == right / 20
+
+
+@pytest.mark.parametrize("interval", [wilson, clopper_pearson])
+def test_no_photo_is_undefined_with_a_reason_and_nonsense_refused(interval):
+    nothing = interval(0, 0)
+    assert nothing.value is nothing.low is nothing.high is None
+    assert "no photo" in nothing.to_json()["reason"]
+    assert "reason" not in interval(1, 2).to_json()
+    with pytest.raises(ValueError, match="successes 3"):
+        interval(3, 2)
+    with pytest.raises(ValueError, match="confidence"):
+        interval(1, 2, confidence=1.0)
+
+
+def test_binomial_upper_is_where_the_tail_is_the_risk():
+    bound = binomial_upper(3, 50, risk=0.05)
+    assert stats.binom.cdf(3, 50, bound) == pytest.approx(0.05, abs=1e-12)
+    assert binomial_upper(5, 5, risk=0.05) == binomial_upper(0, 0, risk=0.05) == 1.0
+
+
+def test_groups_keep_their_order_and_unknown_ones_stand_alone():
+    groups = np.array(["b", "", "a", "b", ""], object)
+    assert [list(m) for m in group_members(groups)] == [[0, 3], [1], [2], [4]]
+
+
+def test_bootstrap_draws_patients_not_photos():
+    values = np.repeat(np.random.default_rng(0).normal(size=30), 10)
+    patients = np.repeat(np.arange(30), 10).astype(str).astype(object)
+
+    def mean(draw):
+        return float(values[draw].mean())
+
+    by_patient = bootstrap(mean, patients)
+    by_photo = bootstrap(mean, np.full(300, "", object))
+    widths = [i.high - i.low for i in (by_patient, by_photo)]
+    assert widths[0] / widths[1] == pytest.approx(np.sqrt(10), rel=0.15)
+    assert by_patient.value == by_photo.value == pytest.approx(values.mean())
+    assert bootstrap(mean, patients) == by_patient
+
+
+def test_bootstrap_says_why_there_is_no_interval():
+    def one_class(draw):
+        return 1.0 if 0 in draw else None
+
+    few = bootstrap(one_class, np.array(["", ""], object))
+    assert few.value == 1.0
+    assert few.low is None
+    assert "too few" in few.reason
+    lone = bootstrap(lambda draw: 1.0, np.array(["a", "a"], object))
+    assert "one group" in lone.reason
+    assert bootstrap(lambda draw: None, np.array(["", ""], object)).value is None
+
+
+def test_mcnemar_is_the_sign_test_on_disagreements():
+    assert mcnemar(1, 5) == pytest.approx(2 * (1 + 6) / 2**6)
+    assert mcnemar(4, 4) == 1.0
+    assert mcnemar(0, 0) is None
