@@ -1,0 +1,72 @@
+"""What is known of the photos of an import, kept beside their pixels."""
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from stn_jax.data.audit import Print
+from stn_jax.data.folder import Entry
+from stn_jax.data.importer import Imported
+
+_TEXT, _ARRAYS = "imported.json", "prints.npz"
+
+
+def save(directory: Path, photos: Sequence[Imported], refused: Mapping[str, str]) -> None:
+    """Writes what is known of the photos, and the size of every other file in `directory`."""
+    sizes = {
+        path.relative_to(directory).as_posix(): path.stat().st_size
+        for path in sorted(directory.rglob("*"))
+        if path.is_file()
+    }
+    text = {
+        "photos": [{"entry": dataclasses.asdict(p.entry), "label": p.label} for p in photos],
+        "refused": dict(refused),
+        "sizes": sizes,
+    }
+    np.savez(
+        directory / _ARRAYS,
+        digest=np.array([np.frombuffer(p.print.digest, np.uint8) for p in photos]),
+        bits=np.array([p.print.bits for p in photos]),
+        thumbnail=np.array([p.print.thumbnail for p in photos]),
+        color_sum=np.array([p.color_sum for p in photos]),
+        pixel_count=np.array([p.pixel_count for p in photos]),
+        enlarged=np.array([p.enlarged for p in photos]),
+    )
+    (directory / _TEXT).write_text(json.dumps(text))
+
+
+def load(directory: Path) -> tuple[list[Imported], dict[str, str]]:
+    """Reads what `save` wrote: the photos in the order of their records, and the refusals."""
+    text = json.loads((directory / _TEXT).read_text())
+    with np.load(directory / _ARRAYS) as arrays:
+        columns = {name: arrays[name] for name in arrays.files}
+    photos = [
+        Imported(
+            entry=Entry(**photo["entry"]),
+            label=photo["label"],
+            print=Print(
+                digest=columns["digest"][index].tobytes(),
+                bits=columns["bits"][index],
+                thumbnail=columns["thumbnail"][index],
+            ),
+            color_sum=tuple(columns["color_sum"][index].tolist()),
+            pixel_count=int(columns["pixel_count"][index]),
+            enlarged=bool(columns["enlarged"][index]),
+        )
+        for index, photo in enumerate(text["photos"])
+    ]
+    return photos, text["refused"]
+
+
+def is_whole(directory: Path) -> bool:
+    """Tells whether every file that `save` saw is still there in its full length."""
+    try:
+        sizes = json.loads((directory / _TEXT).read_text())["sizes"]
+        return (directory / _ARRAYS).is_file() and all(
+            (directory / file).stat().st_size == size for file, size in sizes.items()
+        )
+    except (OSError, ValueError, KeyError):
+        return False

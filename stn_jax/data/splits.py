@@ -1,0 +1,114 @@
+"""Which photo is for training, validation or the test: deterministic, stratified, by group."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from stn_jax.data.errors import DataError
+from stn_jax.data.folder import SPLITS
+
+
+def assign_splits(
+    labels: Sequence[int],
+    units: Sequence[str],
+    given: Sequence[str],
+    *,
+    classes: Sequence[str],
+    val_size: float,
+    test_size: float,
+    seed: int,
+) -> list[str]:
+    """Puts every photo into train, val or test.
+
+    Splits that are given stay as they are; of val and test, what is not given is taken from the
+    photos that are not yet in either. Whole units move, in an order that is a hash of the seed and
+    their name: a new photo changes little about where the others go.
+
+    Args:
+      labels: class index of each photo.
+      units: what must stay together (patient, case, duplicates) of each photo.
+      given: train, val, test, or "" where nothing is said.
+      classes: names, for messages.
+      val_size: fraction below 1 of each class, or a count spread evenly over the classes.
+      test_size: as `val_size`.
+      seed: seed of the order.
+
+    Raises:
+      DataError: when a class is too small, or a split ends up without one of the classes.
+    """
+    labels = np.asarray(labels)
+    splits = np.array(given, dtype="<U5")
+    present = set(splits) - {""}
+    splits[splits == ""] = "train"
+    for split, size in (("test", test_size), ("val", val_size)):
+        if split in present:
+            continue
+        pool = np.flatnonzero(splits == "train")
+        wanted = _targets(np.bincount(labels[pool], minlength=len(classes)), size, split, classes)
+        splits[_take(pool, labels, units, wanted, f"{seed}:{split}")] = split
+    _check(splits, labels, units, classes)
+    return splits.tolist()
+
+
+def count_classes(
+    splits: Sequence[str], labels: Sequence[int], classes: Sequence[str]
+) -> dict[str, dict[str, int]]:
+    """Photos of each class in each split: {"train": {"eczema": 12, ...}, ...}."""
+    pairs = list(zip(splits, labels, strict=True))
+    return {
+        split: {name: pairs.count((split, index)) for index, name in enumerate(classes)}
+        for split in SPLITS
+    }
+
+
+def _targets(counts: np.ndarray, size: float, split: str, classes: Sequence[str]) -> np.ndarray:
+    option = f"--data.{split}-size"
+    if size <= 0:
+        raise DataError(f"{option} {size} must be positive: a fraction below 1, or a count")
+    if size < 1:
+        wanted = np.maximum(1, np.rint(counts * size).astype(int))
+    else:
+        share, rest = divmod(int(size), len(classes))
+        wanted = share + (np.arange(len(classes)) < rest)
+    for name, count, want in zip(classes, counts, wanted, strict=True):
+        if want >= count:
+            raise DataError(
+                f"class {name} has {count} photos left, too few for {want} in {split} and some "
+                f"for training: add photos of it, or lower {option}"
+            )
+    return wanted
+
+
+def _take(
+    pool: np.ndarray, labels: np.ndarray, units: Sequence[str], wanted: np.ndarray, salt: str
+) -> list[int]:
+    """Photos of the pool, in whole units, whose classes come as near to `wanted` as they can."""
+    members: dict[str, list[int]] = {}
+    for index in pool:
+        members.setdefault(units[index], []).append(index)
+    order = sorted(members, key=lambda unit: hashlib.sha256(f"{salt}:{unit}".encode()).digest())
+    missing = wanted.copy()
+    taken = []
+    for unit in order:
+        after = missing - np.bincount(labels[members[unit]], minlength=len(wanted))
+        if np.abs(after).sum() < np.abs(missing).sum():
+            missing = after
+            taken.extend(members[unit])
+    return taken
+
+
+def _check(
+    splits: np.ndarray, labels: np.ndarray, units: Sequence[str], classes: Sequence[str]
+) -> None:
+    homes: Mapping[str, str] = {}
+    for unit, split in zip(units, splits.tolist(), strict=True):
+        if homes.setdefault(unit, split) != split:
+            raise DataError(
+                f"{unit} has photos in both {homes[unit]} and {split}: the test would be of "
+                "patients seen in training. Put each group into one split"
+            )
+    for split, counts in count_classes(splits.tolist(), labels.tolist(), classes).items():
+        for name, count in counts.items():
+            if not count:
+                raise DataError(f"class {name} has no photo in {split}: every split needs some")
