@@ -38,18 +38,27 @@ class AugmentConfig:
 
     flip: bool = False
     """Mirror photos left-right and top-bottom, each with probability 1/2."""
+    right_angles: bool = False
+    """Turn photos by a right angle or several; oblong photos, by half a turn or not at all."""
     rotate: float = 0.0
     """Rotate by up to this many degrees either way."""
     scale: float = 0.0
     """Scale by up to this fraction either way (0.1: between 1/1.1 and 1.1 times)."""
     brightness: float = 0.0
-    """Add up to this fraction of the full range to every pixel."""
+    """Add up to this fraction of the full range to every pixel, or take it away."""
     contrast: float = 0.0
-    """Stretch or squeeze the distance to the photo's mean by up to this fraction."""
+    """Stretch or squeeze the distance to the photo's mean colour by up to this fraction."""
     saturation: float = 0.0
     """Stretch or squeeze the distance to grey by up to this fraction."""
     hue: float = 0.0
-    """Turn the colour circle by up to this fraction of a full turn."""
+    """Turn the colour circle by up to this fraction of a full turn, either way."""
+
+    def __post_init__(self):
+        limits = {"rotate": 180, "scale": 9, "brightness": 1, "contrast": 1, "saturation": 1}
+        for option, limit in (limits | {"hue": 0.5}).items():
+            value = getattr(self, option)
+            if not 0 <= value <= limit:
+                raise ConfigError(f"--data.augment.{option} {value} must be in [0, {limit}]")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,15 +106,18 @@ class ModelConfig:
     crop_size: tuple[int, int] = (210, 315)
     """Height and width of the crop that the classifier sees, in pixels."""
     transform: Literal["affine", "attention", "projective", "tps", "identity", "centre"] = "affine"
-    """Family of the learned map; identity (the whole photo, shrunk) and centre (a fixed crop at full resolution) learn none and serve as baselines."""
+    """Family of the learned map. Two learn none and serve as baselines: identity (the whole photo,
+    shrunk) and centre (a fixed crop at full resolution)."""
     antialias: bool = False
     """Filter the photo where the map shrinks it, so that nothing aliases."""
     head: Literal["dense", "heatmap"] = "dense"
-    """How the localization net arrives at theta: a dense layer, or the centre of mass of a heat map (attention only)."""
+    """How the localization net arrives at theta: a dense layer, or the centre of mass of a heat map
+    (attention only)."""
     view_shrink: int = 9
     """The localization net sees the photo area-averaged by this factor."""
     localization_channels: tuple[int, ...] = (16, 32, 32)
-    """Feature maps of the localization net's convolutions; each but the last is followed by a 2x2 max pool."""
+    """Feature maps of the localization net's convolutions; each but the last is followed by a 2x2
+    max pool."""
     localization_units: int = 64
     """Units of the hidden dense layer in front of the dense head."""
     scale: float = 1.0
@@ -114,8 +126,11 @@ class ModelConfig:
     """Attention's scale stays within these multiples of `scale`."""
     keep_inside: bool = False
     """Attention's crop cannot leave the photo."""
+    control_points: int = 4
+    """Control points a side of the thin-plate spline."""
     channels: tuple[tuple[int, ...], ...] = ((64, 64), (64, 64), (128, 128, 128), (256, 256, 256))
-    """Feature maps of the classifier's 3x3 convolutions, by block; a 2x2 max pool ends each block."""
+    """Feature maps of the classifier's 3x3 convolutions, one tuple a block; a 2x2 max pool ends
+    each block."""
     dense: tuple[int, ...] = (2048, 2058)
     """Units of the classifier's dense layers."""
     dropout: float = 0.5
@@ -128,7 +143,7 @@ class ModelConfig:
 
 @dataclasses.dataclass(frozen=True)
 class ZoomScheduleConfig:
-    """Scales drawn at random for each training photo, from a range that narrows (attention only)."""
+    """Scales drawn for each training photo from a range that narrows (attention only)."""
 
     steps: int = 0
     """Steps over which the upper end falls; 0 turns the schedule off."""
@@ -164,13 +179,15 @@ class TrainConfig:
     seed: int = 0
     """Seed of everything random in training: weights, order of photos, dropout, augmentation."""
     precision: Literal["float32", "bfloat16"] = "float32"
-    """Type of the network's arithmetic; weights, optimiser, loss and positions are always float32."""
+    """Type of the networks' arithmetic; weights, optimiser, loss and positions are float32."""
     eval_every: int = 250
     """Steps between evaluations on the whole validation split."""
     checkpoint_every: int = 250
     """Steps between checkpoints."""
     keep_checkpoints: int = 2
     """Newest checkpoints kept, besides the best one."""
+    log_every: int = 10
+    """Steps between lines of metrics.jsonl; their values are means over these steps."""
     figure_every: int = 250
     """Steps between frames of the strip that shows what the transformer looks at."""
     patience: int = 0
@@ -200,7 +217,10 @@ def check(config: Config) -> None:
       ConfigError: naming the option and what it must be.
     """
     data, model, train = config.data, config.model, config.train
-    for option, size in (("data.photo-size", data.photo_size), ("model.crop-size", model.crop_size)):
+    for option, size in (
+        ("data.photo-size", data.photo_size),
+        ("model.crop-size", model.crop_size),
+    ):
         if min(size) < 1:
             raise ConfigError(f"--{option} {size[0]} {size[1]}: both must be positive")
     shrink = model.view_shrink
@@ -229,7 +249,14 @@ def check(config: Config) -> None:
     low, high = model.scale_bounds
     if not 0 < low < 1 < high:
         raise ConfigError(f"--model.scale-bounds {low} {high} must be below and above 1")
-    for option in ("steps", "batch_size", "eval_every", "checkpoint_every", "figure_every"):
+    for option in (
+        "steps",
+        "batch_size",
+        "eval_every",
+        "checkpoint_every",
+        "log_every",
+        "figure_every",
+    ):
         if getattr(train, option) < 1:
             raise ConfigError(f"--train.{option.replace('_', '-')} must be at least 1")
     if not 0 <= model.dropout < 1:
@@ -275,7 +302,9 @@ def load(path: str | Path) -> Config:
         raise ConfigError(f"--config {path}: the file must define get_config() -> stn_jax.Config")
     config = get_config()
     if not isinstance(config, Config):
-        raise ConfigError(f"--config {path}: get_config() returned {type(config).__name__}, not Config")
+        raise ConfigError(
+            f"--config {path}: get_config() returned {type(config).__name__}, not Config"
+        )
     return config
 
 

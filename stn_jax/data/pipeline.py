@@ -1,0 +1,139 @@
+"""From a prepared split to batches on the devices, random access by step."""
+
+import itertools
+from collections import deque
+from collections.abc import Iterator
+from typing import Any, Protocol, SupportsIndex
+
+import grain
+import jax
+import numpy as np
+
+
+class Split(Protocol):
+    """Photos by place: what `stn_jax.data.builder` prepares.
+
+    Attributes:
+      labels: class of every photo, int32.
+    """
+
+    labels: np.ndarray
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: SupportsIndex) -> dict[str, Any]: ...
+
+
+HostBatch = dict[str, np.ndarray]
+
+_READ_THREADS = 2
+_READ_AHEAD = 8
+
+
+def train_dataset(
+    split: Split,
+    *,
+    batch_size: int,
+    seed: int,
+    balance: bool = False,
+    shard: tuple[int, int] = (0, 1),
+) -> grain.MapDataset:
+    """Endless shuffled batches; element i is the batch of step i, whatever was read before.
+
+    Every epoch has its own order. With several hosts, each holds its part of the same global batch.
+
+    Args:
+      split: items with `photo` [height, width, channel] uint8 and `label`.
+      batch_size: photos in a global batch.
+      seed: of the order.
+      balance: draw every class equally often, repeating the photos of the rarer ones.
+      shard: (index, count) of this host.
+
+    Returns:
+      A dataset of {photo [b, height, width, channel] uint8, label [b] int32, index [b] int32},
+      where b = batch_size / shard count, and the index is the photo's place in the split.
+
+    Raises:
+      ValueError: when the batch is larger than the split or not divisible over the hosts.
+    """
+    if batch_size > len(split):
+        raise ValueError(
+            f"--train.batch-size {batch_size} is larger than the training split of {len(split)} "
+            f"photos: use at most {len(split)}, or add photos"
+        )
+    index, count = shard
+    if batch_size % count:
+        raise ValueError(f"--train.batch-size {batch_size} must be divisible by the {count} hosts")
+    order = _balanced_order(split, seed) if balance else _shuffled(np.arange(len(split)), seed)
+    return (
+        order[index::count]
+        .map(lambda place: _load(split, place))
+        .batch(batch_size // count, drop_remainder=True)
+    )
+
+
+def train_batches(dataset: grain.MapDataset, *, start: int) -> Iterator[HostBatch]:
+    """Reads the batches from step `start` on, ahead of their use, in threads."""
+    options = grain.ReadOptions(num_threads=_READ_THREADS, prefetch_buffer_size=_READ_AHEAD)
+    iterator = iter(dataset.to_iter_dataset(options))
+    iterator.set_state({"next_index": start})
+    return iterator
+
+
+def eval_batches(
+    split: Split, *, batch_size: int, shard: tuple[int, int] = (0, 1)
+) -> Iterator[HostBatch]:
+    """Reads every photo once, in order; `mask` is False where the last batch is filled up.
+
+    Args:
+      split: items with `photo` and `label`.
+      batch_size: photos in a global batch, divisible by the number of hosts.
+      shard: (index, count) of this host; all hosts get equally many batches.
+    """
+    index, count = shard
+    local = batch_size // count
+    for start in range(0, len(split), batch_size):
+        places = start + index * local + np.arange(local)
+        mask = places < len(split)
+        items = [_load(split, place) for place in np.minimum(places, len(split) - 1)]
+        batch = {name: np.stack([item[name] for item in items]) for name in items[0]}
+        yield {**batch, "mask": mask}
+
+
+def to_devices(
+    batches: Iterator[HostBatch], sharding: jax.sharding.Sharding, *, ahead: int = 2
+) -> Iterator[dict[str, jax.Array]]:
+    """Sends batches to the devices, split over them, `ahead` of their use."""
+
+    def send(batch: HostBatch) -> dict[str, jax.Array]:
+        return {
+            name: jax.make_array_from_process_local_data(sharding, value)
+            for name, value in batch.items()
+        }
+
+    queue = deque(map(send, itertools.islice(batches, ahead)))
+    while queue:
+        yield queue.popleft()
+        queue.extend(map(send, itertools.islice(batches, 1)))
+
+
+def _shuffled(places: np.ndarray, seed: int) -> grain.MapDataset:
+    return grain.MapDataset.source(places).seed(seed).shuffle().repeat()
+
+
+def _balanced_order(split: Split, seed: int) -> grain.MapDataset:
+    labels = split.labels
+    each_class = [
+        _shuffled(np.flatnonzero(labels == label), seed + offset)
+        for offset, label in enumerate(np.unique(labels))
+    ]
+    return grain.MapDataset.mix(each_class)
+
+
+def _load(split: Split, place: int) -> HostBatch:
+    item = split[int(place)]
+    return {
+        "photo": item["photo"],
+        "label": np.int32(item["label"]),
+        "index": np.int32(place),
+    }

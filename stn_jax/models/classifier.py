@@ -1,0 +1,100 @@
+"""The whole network: transformer, normalisation, classifier."""
+
+import dataclasses
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float, Real
+
+from stn_jax.config import ModelConfig
+from stn_jax.models.localization import LocalizationNet
+from stn_jax.models.transformer import PIXEL_SCALE, SpatialTransformer
+from stn_jax.models.vgg import VGGLite
+
+
+class STNClassifier(nn.Module):
+    """Zooms into each photo and classifies the crop.
+
+    Attributes:
+      transformer: samples the crop.
+      classifier: reads it.
+    """
+
+    transformer: SpatialTransformer = dataclasses.field(default_factory=SpatialTransformer)
+    classifier: VGGLite = dataclasses.field(default_factory=lambda: VGGLite(num_classes=2))
+
+    def __call__(
+        self,
+        images: Real[ArrayLike, "batch height width channel"],
+        *,
+        train: bool,
+        scale: Float[Array, " batch"] | None = None,
+        theta: Float[ArrayLike, "batch ..."] | None = None,
+    ) -> tuple[
+        Float[Array, "batch classes"],
+        Float[Array, "batch ..."],
+        Float[Array, "batch crop_height crop_width channel"],
+    ]:
+        """Classifies photos.
+
+        Args:
+          images: photos, pixel values 0 to 255; uint8 is quickest.
+          train: dropout on (needs the `dropout` random key), batch statistics of this batch.
+          scale: base scale of an attention crop, one a photo; see `LocalizationNet`.
+          theta: look here instead of where the localization net would.
+
+        Returns:
+          logits [batch, classes] float32; theta (its shape depends on the transform); the crops in
+          pixel values, float32.
+        """
+        crops, theta = self.transformer(images, scale=scale, theta=theta)
+        mean = jnp.asarray(self.transformer.mean_color)[None, None, None]
+        return self.classifier((crops - mean) / PIXEL_SCALE, train=train), theta, crops
+
+
+def make_model(
+    config: ModelConfig,
+    *,
+    num_classes: int,
+    mean_color: tuple[float, ...],
+    precision: str = "float32",
+) -> STNClassifier:
+    """Builds the network that a configuration describes.
+
+    Args:
+      config: sizes and kinds of every part.
+      num_classes: length of the logits.
+      mean_color: mean of the training photos, one value a channel, 0 to 255.
+      precision: type of the networks' arithmetic, `float32` or `bfloat16`.
+    """
+    fixed = config.transform if config.transform in ("identity", "centre") else None
+    localization = LocalizationNet(
+        transform="affine" if fixed else config.transform,
+        head=config.head,
+        channels=config.localization_channels,
+        units=config.localization_units,
+        scale=config.scale,
+        scale_bounds=config.scale_bounds,
+        keep_inside=config.keep_inside,
+        control_points=config.control_points,
+        dtype=jnp.dtype(precision),
+    )
+    transformer = SpatialTransformer(
+        localization=localization,
+        crop_size=config.crop_size,
+        fixed=fixed,
+        view_shrink=config.view_shrink,
+        antialias=config.antialias,
+        mean_color=mean_color,
+    )
+    classifier = VGGLite(
+        num_classes=num_classes,
+        channels=config.channels,
+        dense=config.dense,
+        dropout=config.dropout,
+        batch_norm=config.batch_norm,
+        global_pool=config.global_pool,
+        dtype=jnp.dtype(precision),
+    )
+    return STNClassifier(transformer=transformer, classifier=classifier)

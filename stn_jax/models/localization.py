@@ -1,0 +1,143 @@
+"""The localization net: from a coarse view of the photo to theta."""
+
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike, DTypeLike
+from jaxtyping import Array, Float
+
+from stn_jax.sampling import attention_theta
+
+LearnedTransform = Literal["affine", "attention", "projective", "tps"]
+
+_AFFINE_IDENTITY = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
+_PROJECTIVE_IDENTITY = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
+
+_HEATMAP_SHARPNESS = 20.0
+"""Multiplies the heat map's logits, so that small weights already make a sharp peak."""
+
+
+class LocalizationNet(nn.Module):
+    """Predicts one map a photo; the identity (or `scale`, centred) before any training.
+
+    The last layers start with zero weights. The dense head regresses the parameters of the map from
+    all features. The heat-map head turns the last feature map into a probability for each position
+    and takes their centre of mass as the crop's centre: equivariant to where things are, with a
+    gradient from every position.
+
+    Attributes:
+      transform: family of the map.
+      head: `dense`, or `heatmap` (attention only).
+      channels: feature maps of the convolutions (5x5, then 3x3); each but the last is followed by
+        a 2x2 max pool.
+      units: units of the hidden dense layer of the dense head.
+      scale: attention's scale at the start.
+      scale_bounds: attention's scale stays between these multiples of `scale`; below and above 1.
+      keep_inside: limit attention's translation so that the crop stays inside the photo.
+      control_points: control points a side, for `tps`.
+      dtype: type of the arithmetic of the convolutions; theta is float32 whatever it is.
+    """
+
+    transform: LearnedTransform = "affine"
+    head: Literal["dense", "heatmap"] = "dense"
+    channels: tuple[int, ...] = (16, 32, 32)
+    units: int = 64
+    scale: float = 1.0
+    scale_bounds: tuple[float, float] = (0.1, 1.25)
+    keep_inside: bool = False
+    control_points: int = 4
+    dtype: DTypeLike = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self,
+        view: Float[ArrayLike, "batch height width channel"],
+        *,
+        scale: Float[Array, " batch"] | None = None,
+    ) -> Float[Array, "batch ..."]:
+        """Predicts theta.
+
+        Args:
+          view: the photo, small, about zero mean and unit variance.
+          scale: for attention, one base scale a photo in place of the attribute `scale`.
+
+        Returns:
+          [batch, 2, 3] for affine and attention, [batch, 3, 3] for projective,
+          [batch, control_points ** 2, 2] displacements for tps.
+        """
+        features = self._features(view)
+        if self.head == "heatmap":
+            raw_scale = self._outputs(features.mean(axis=(1, 2)), [0.0])[:, 0]
+            return self._attend(raw_scale, self._centre_of_mass(features), scale)
+        hidden = nn.Dense(self.units, kernel_init=nn.initializers.he_normal(), dtype=self.dtype)(
+            features.reshape(len(features), -1)
+        )
+        hidden = nn.relu(hidden)
+        match self.transform:
+            case "affine":
+                return self._outputs(hidden, _AFFINE_IDENTITY).reshape(-1, 2, 3)
+            case "projective":
+                return self._outputs(hidden, _PROJECTIVE_IDENTITY).reshape(-1, 3, 3)
+            case "tps":
+                outputs = self._outputs(hidden, [0.0] * (2 * self.control_points**2))
+                return outputs.reshape(len(view), -1, 2)
+            case "attention":
+                outputs = self._outputs(hidden, [0.0, 0.0, 0.0])
+                return self._attend(outputs[:, 0], outputs[:, 1:], scale)
+
+    def _features(self, view: ArrayLike) -> Array:
+        x = jnp.asarray(view, self.dtype)
+        for i, features in enumerate(self.channels):
+            if i:
+                x = nn.max_pool(x, (2, 2), strides=(2, 2))
+            side = 3 if i else 5
+            x = nn.Conv(
+                features, (side, side), kernel_init=nn.initializers.he_normal(), dtype=self.dtype
+            )(x)
+            x = nn.relu(x)
+        return x
+
+    def _outputs(self, features: Array, at_start: Sequence[float]) -> Array:
+        """A dense layer that answers `at_start` until it is trained."""
+        return nn.Dense(
+            len(at_start),
+            kernel_init=nn.initializers.zeros,
+            bias_init=_constant(at_start),
+        )(features.astype(jnp.float32))
+
+    def _centre_of_mass(self, features: Array) -> Array:
+        """Soft-argmax: the mean position, (x, y) in [-1, 1], under the heat map."""
+        logits = nn.Conv(1, (1, 1), kernel_init=nn.initializers.zeros)(features.astype(jnp.float32))
+        batch, height, width, _ = logits.shape
+        weights = nn.softmax(_HEATMAP_SHARPNESS * logits.reshape(batch, -1))
+        heatmap = weights.reshape(batch, height, width)
+        self.sow("intermediates", "heatmap", heatmap)
+        x = heatmap.sum(axis=1) @ _cell_centres(width)
+        y = heatmap.sum(axis=2) @ _cell_centres(height)
+        return jnp.stack([x, y], axis=-1)
+
+    def _attend(self, raw_scale: Array, centre: Array, base: Array | None) -> Array:
+        low, high = self.scale_bounds
+        share_at_start = (1 - low) / (high - low)
+        logit_at_start = jnp.log(share_at_start / (1 - share_at_start))
+        multiple = low + (high - low) * jax.nn.sigmoid(raw_scale + logit_at_start)
+        scale = (self.scale if base is None else base) * multiple
+        if self.keep_inside:
+            room = jnp.maximum(1 - scale, 0)[:, None]
+            centre = jnp.clip(centre, -room, room)
+        return attention_theta(scale, centre)
+
+
+def _cell_centres(count: int) -> Array:
+    return (2 * jnp.arange(count, dtype=jnp.float32) + 1) / count - 1
+
+
+def _constant(values: Sequence[float]) -> Callable[..., Array]:
+    def initialise(key: Array, shape: tuple[int, ...], dtype: DTypeLike = jnp.float32) -> Array:
+        del key
+        return jnp.asarray(values, dtype).reshape(shape)
+
+    return initialise

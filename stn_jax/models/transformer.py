@@ -1,0 +1,91 @@
+"""The spatial transformer: looks at a coarse view, samples a crop from the full photo."""
+
+import dataclasses
+from typing import Literal
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float, Real
+
+from stn_jax.models.localization import LocalizationNet
+from stn_jax.sampling import area_average, attention_theta, spatial_transform
+
+PIXEL_SCALE = 64.0
+"""Divides mean-free pixel values (0 to 255); about the standard deviation of a photo."""
+
+FixedTransform = Literal["identity", "centre"]
+
+
+class SpatialTransformer(nn.Module):
+    """Predicts theta from the area-averaged photo and samples the crop it describes.
+
+    Photos stay in their own type (uint8) until the sampler gathers from them: only the pixels of
+    the crop are ever converted.
+
+    Attributes:
+      localization: the net that predicts theta.
+      crop_size: height and width of the crop.
+      fixed: in place of a learned map, `identity` (the whole photo, shrunk) or `centre` (the
+        photo's middle at full resolution); the localization net is then not built.
+      view_shrink: the localization net sees the photo averaged over blocks of this side.
+      antialias: filter the photo where the map shrinks it.
+      mean_color: fills what lies outside the photo, and is 0 to the networks; one value a channel.
+    """
+
+    localization: LocalizationNet = dataclasses.field(default_factory=LocalizationNet)
+    crop_size: tuple[int, int] = (210, 315)
+    fixed: FixedTransform | None = None
+    view_shrink: int = 9
+    antialias: bool = False
+    mean_color: tuple[float, ...] = (127.5, 127.5, 127.5)
+
+    @property
+    def family(self) -> str:
+        """Family of theta: what `spatial_transform` calls `transform`."""
+        return "affine" if self.fixed else self.localization.transform
+
+    @nn.compact
+    def __call__(
+        self,
+        images: Real[ArrayLike, "batch height width channel"],
+        *,
+        scale: Float[Array, " batch"] | None = None,
+        theta: Float[ArrayLike, "batch ..."] | None = None,
+    ) -> tuple[Float[Array, "batch crop_height crop_width channel"], Float[Array, "batch ..."]]:
+        """Samples the crops.
+
+        Args:
+          images: pixel values, 0 to 255.
+          scale: base scale of an attention crop, one a photo; see `LocalizationNet`.
+          theta: sample these maps instead of predicting any.
+
+        Returns:
+          The crops in pixel values, and the theta behind them.
+        """
+        images = jnp.asarray(images)
+        if theta is None:
+            theta = self._fixed_theta(images) if self.fixed else self._predict(images, scale)
+        crops = spatial_transform(
+            images,
+            theta,
+            self.crop_size,
+            transform=self.family,
+            antialias=self.antialias,
+            fill_value=jnp.asarray(self.mean_color),
+        )
+        return crops.astype(jnp.float32), theta
+
+    def _predict(self, images: Array, scale: Array | None) -> Array:
+        view = area_average(images, self.view_shrink)
+        # The photo's own mean, not the data set's: skin tone and exposure say nothing of where.
+        view = (view - view.mean(axis=(1, 2), keepdims=True)) / PIXEL_SCALE
+        return self.localization(view, scale=scale)
+
+    def _fixed_theta(self, images: Array) -> Array:
+        batch, height, width, _ = images.shape
+        if self.fixed == "identity":
+            return attention_theta(jnp.ones(batch), jnp.zeros((batch, 2)))
+        crop_height, crop_width = self.crop_size
+        middle = jnp.array([[crop_width / width, 0, 0], [0, crop_height / height, 0]])
+        return jnp.broadcast_to(middle, (batch, 2, 3))

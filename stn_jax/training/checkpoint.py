@@ -1,0 +1,237 @@
+"""Checkpoints that can be trusted: the only file that knows Orbax.
+
+Every finished save gets a list of SHA-256 sums (`SHA256SUMS`, readable by `sha256sum --check`).
+Before a checkpoint is restored, its files are compared with the list; a damaged one is moved to
+`damaged/` beside its folder, and the one before it is taken.
+"""
+
+import hashlib
+import logging
+import shutil
+from pathlib import Path
+from typing import Any
+
+import jax
+import orbax.checkpoint as ocp
+from jaxtyping import PyTree
+
+from stn_jax.models import make_model
+from stn_jax.training.state import init_state, make_optimizer
+from stn_jax.training.workdir import Run, WorkdirError, read_run
+
+_log = logging.getLogger(__name__)
+_SUMS = "SHA256SUMS"
+_ORBAX_MARK = "_CHECKPOINT_METADATA"
+
+
+class CheckpointError(RuntimeError):
+    """A checkpoint that could not be written, with what to do in the message."""
+
+
+class CheckpointStore:
+    """Checkpoints of one kind in one folder, the newest `keep` of them.
+
+    Saving returns as soon as the arrays are copied; files are written in the background.
+    Without `keep` the store only reads, and leaves alone what another process may be writing.
+    """
+
+    def __init__(self, folder: Path, *, keep: int | None = None):
+        self._folder = folder.absolute()
+        self._saving: int | None = None
+        if keep is None:
+            options = ocp.CheckpointManagerOptions(read_only=True)
+        else:
+            options = ocp.CheckpointManagerOptions(
+                max_to_keep=keep,
+                cleanup_tmp_directories=True,
+                async_options=ocp.AsyncOptions(post_finalization_callback=self._write_sums),
+            )
+        self._manager = ocp.CheckpointManager(
+            self._folder, item_names=("tree", "notes"), options=options
+        )
+
+    def save(self, step: int, tree: PyTree, notes: dict[str, Any]) -> None:
+        """Starts to save; the save before it is finished first.
+
+        Args:
+          step: name of the checkpoint; saving a step that is there already does nothing.
+          tree: arrays.
+          notes: anything that JSON holds.
+
+        Raises:
+          CheckpointError: when this or the save before it failed, for example on a full disk.
+        """
+        self.wait()
+        if step in self._manager.all_steps():
+            return
+        self._saving = step
+        try:
+            self._manager.save(
+                step,
+                args=ocp.args.Composite(
+                    tree=ocp.args.StandardSave(tree), notes=ocp.args.JsonSave(notes)
+                ),
+            )
+        except (OSError, ValueError) as error:
+            raise self._failed(error) from error
+
+    def wait(self) -> None:
+        """Returns when everything is on the disk.
+
+        Raises:
+          CheckpointError: when it could not be written.
+        """
+        try:
+            self._manager.wait_until_finished()
+        except (OSError, ValueError) as error:
+            raise self._failed(error) from error
+
+    def restore(self, like: PyTree) -> tuple[int, PyTree, dict[str, Any]] | None:
+        """Reads the newest sound checkpoint.
+
+        Args:
+          like: shapes, types and shardings (`jax.ShapeDtypeStruct`) of the tree that was saved.
+
+        Returns:
+          (step, tree, notes), or None where there is no sound checkpoint.
+        """
+        for step in sorted(self._manager.all_steps(), reverse=True):
+            problem = find_damage(self._folder / str(step))
+            if problem is None:
+                args = ocp.args.Composite(
+                    tree=ocp.args.StandardRestore(like), notes=ocp.args.JsonRestore()
+                )
+                restored = self._manager.restore(step, args=args)
+                return step, restored["tree"], restored["notes"]
+            self._set_aside(step, problem)
+        return None
+
+    def close(self) -> None:
+        """Finishes writing and frees the threads."""
+        self.wait()
+        self._manager.close()
+
+    def _set_aside(self, step: int, problem: str) -> None:
+        folder = self._folder / str(step)
+        target = self._folder.parent / "damaged" / f"{self._folder.name}-{step}"
+        if target.exists():
+            shutil.rmtree(target)
+        target.parent.mkdir(exist_ok=True)
+        folder.rename(target)
+        self._manager.reload()
+        _log.warning("checkpoint %s is damaged (%s): moved to %s", folder, problem, target)
+
+    def _write_sums(self) -> None:
+        folder = self._folder / str(self._saving)
+        lines = [f"{digest}  {name}\n" for name, digest in _sums(folder).items()]
+        temporary = folder / f".{_SUMS}"
+        temporary.write_text("".join(lines))
+        temporary.rename(folder / _SUMS)
+
+    def _failed(self, error: Exception) -> CheckpointError:
+        free = shutil.disk_usage(self._folder).free / 1e9
+        return CheckpointError(
+            f"could not save a checkpoint to {self._folder} ({free:.1f} GB free): {error}. "
+            "Earlier checkpoints are intact; make room and run the same command to go on from there"
+        )
+
+
+def find_damage(folder: Path) -> str | None:
+    """Says what is wrong with the files of a checkpoint, or None."""
+    if not (folder / _ORBAX_MARK).is_file():
+        return "it was never finished"
+    if not (folder / _SUMS).is_file():
+        return None  # killed between Orbax's atomic move and our list: everything is there
+    listed = dict(
+        reversed(line.split("  ", 1)) for line in (folder / _SUMS).read_text().splitlines()
+    )
+    found = _sums(folder)
+    for name, digest in listed.items():
+        if name not in found:
+            return f"{name} is missing"
+        if found[name] != digest:
+            return f"{name} has changed since it was written"
+    return None
+
+
+def needed_bytes(tree: PyTree) -> int:
+    """Bytes of a tree's arrays on the disk, at most (Orbax compresses a little)."""
+    return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
+
+
+def check_disk(folder: Path, *, needed: int) -> None:
+    """Refuses to start a run whose checkpoints cannot fit.
+
+    Raises:
+      CheckpointError: saying how much is needed and how much is free.
+    """
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise CheckpointError(
+            f"{folder}: the checkpoints of this run need {needed / 1e9:.2f} GB, and "
+            f"{free / 1e9:.2f} GB are free. Make room, choose a --workdir on another disk, or "
+            "lower --train.keep-checkpoints"
+        )
+
+
+def restore_best(workdir: str | Path) -> tuple[PyTree, int]:
+    """Reads the weights to predict with: the best by validation, else the newest.
+
+    Returns:
+      (variables for `model.apply`, step they are from).
+
+    Raises:
+      WorkdirError: when the run has no checkpoint yet.
+    """
+    workdir = Path(workdir)
+    like = jax.eval_shape(lambda: _first_state(read_run(workdir)))
+    for name, tree in (("best", like.variables), ("checkpoints", like)):
+        if not (workdir / name).is_dir():
+            continue
+        store = CheckpointStore(workdir / name)
+        restored = store.restore(on_one_device(tree))
+        store.close()
+        if restored is not None:
+            step, tree, _ = restored
+            return (tree if name == "best" else tree.variables), step
+    raise WorkdirError(
+        f"{workdir} has no checkpoint yet: train it first (python train.py, same --workdir)"
+    )
+
+
+def on_one_device(tree: PyTree) -> PyTree:
+    """Shapes and types of a tree, to be restored to the first device."""
+    sharding = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+    return with_sharding(tree, sharding)
+
+
+def with_sharding(tree: PyTree, sharding: jax.sharding.Sharding) -> PyTree:
+    """Shapes and types of a tree, to be restored with one sharding."""
+    return jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), tree
+    )
+
+
+def _first_state(run: Run) -> PyTree:
+    model = make_model(run.config.model, num_classes=len(run.classes), mean_color=run.mean_color)
+    return init_state(
+        model,
+        make_optimizer(run.config.train),
+        photo_size=run.config.data.photo_size,
+        num_channels=len(run.mean_color),
+        seed=run.config.train.seed,
+    )
+
+
+def _sums(folder: Path) -> dict[str, str]:
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {
+        str(path.relative_to(folder)): _sha256(path)
+        for path in files
+        if path.name not in (_SUMS, f".{_SUMS}")
+    }
+
+
+def _sha256(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

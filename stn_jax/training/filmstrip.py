@@ -1,0 +1,118 @@
+"""What the transformer looks at while it learns: the paper's Figure 1.
+
+Every so often the crops of a few fixed validation photos are kept as a small file of their own, so
+that the strip grows on after an interruption; the picture is drawn from those files.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import matplotlib.figure
+import numpy as np
+from jaxtyping import Float
+
+from stn_jax.data.pipeline import Split
+from stn_jax.sampling import theta_to_box
+
+Look = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
+"""From photos [batch, height, width, channel] uint8 to their theta and crops."""
+
+_MAX_COLUMNS = 7
+_OUTLINE = "#ffd400"
+
+
+class Filmstrip:
+    """Figure 1 of one run.
+
+    Args:
+      folder: the run's figures/; frames go into figures/frames/.
+      split: the photos to choose from: the first of each class, then the second of each ...
+      transform: family of theta, for the outline.
+      photos: how many to follow.
+    """
+
+    def __init__(self, folder: Path, split: Split, *, transform: str, photos: int = 4):
+        self._folder = folder
+        self._frames = folder / "frames"
+        self._frames.mkdir(parents=True, exist_ok=True)
+        self._photos = np.stack(
+            [split[i]["photo"] for i in _some_of_each_class(split.labels, photos)]
+        )
+        self._transform = transform
+
+    @property
+    def frames(self) -> list[Path]:
+        """The frames kept so far, in the order of their steps."""
+        return sorted(self._frames.glob("step-*.npz"))
+
+    def add(self, step: int, look: Look) -> None:
+        """Keeps what the transformer looks at after `step` steps."""
+        theta, crops = look(self._photos)
+        np.savez_compressed(
+            self._frames / f"step-{step:08d}.npz",
+            theta=theta,
+            crops=np.clip(crops, 0, 255).astype(np.uint8),
+        )
+
+    def draw(self) -> Path:
+        """Draws the strip: a row a photo, a column a step, theta under each crop."""
+        frames = _spread(self.frames, _MAX_COLUMNS)
+        rows, columns = len(self._photos), len(frames) + 1
+        height, width = self._photos.shape[1:3]
+        figure = matplotlib.figure.Figure(
+            figsize=(2.1 * columns, (2.1 * height / width + 0.62) * rows + 0.3),
+            layout="constrained",
+        )
+        axes = figure.subplots(rows, columns, squeeze=False)
+        last = dict(np.load(frames[-1]))
+        for row in range(rows):
+            _show(axes[row, 0], self._photos[row])
+            self._outline(axes[row, 0], last["theta"][row])
+            axes[row, 0].set_xlabel("photo, last area of interest", fontsize=7)
+        for column, path in enumerate(frames, start=1):
+            frame = dict(np.load(path))
+            axes[0, column].set_title(f"step {int(path.stem.removeprefix('step-'))}", fontsize=9)
+            for row in range(rows):
+                _show(axes[row, column], frame["crops"][row])
+                axes[row, column].set_xlabel(
+                    _matrix(frame["theta"][row]), fontsize=7, family="monospace"
+                )
+        path = self._folder / "filmstrip.png"
+        figure.savefig(path, dpi=110)
+        return path
+
+    def _outline(self, axes: Any, theta: Float[np.ndarray, "..."]) -> None:
+        size = self._photos.shape[1:3]
+        corners = np.asarray(theta_to_box(theta[None], size, transform=self._transform))[0]
+        closed = np.concatenate([corners, corners[:1]]) - 0.5
+        axes.plot(*closed.T, color="black", linewidth=3)
+        axes.plot(*closed.T, color=_OUTLINE, linewidth=1.5)
+        axes.set_xlim(-0.5, size[1] - 0.5)
+        axes.set_ylim(size[0] - 0.5, -0.5)
+
+
+def _some_of_each_class(labels: np.ndarray, count: int) -> list[int]:
+    """Places of the first photo of each class, then of the second of each, and so on."""
+    by_class = [np.flatnonzero(labels == label) for label in np.unique(labels)]
+    ranked = [(rank, place) for places in by_class for rank, place in enumerate(places)]
+    return [int(place) for _, place in sorted(ranked)[:count]]
+
+
+def _spread(frames: list[Path], most: int) -> list[Path]:
+    if len(frames) <= most:
+        return frames
+    return [frames[round(i)] for i in np.linspace(0, len(frames) - 1, most)]
+
+
+def _show(axes: Any, pixels: np.ndarray) -> None:
+    axes.imshow(pixels.squeeze(), cmap="gray" if pixels.shape[-1] == 1 else None)
+    axes.set_xticks([])
+    axes.set_yticks([])
+
+
+def _matrix(theta: Float[np.ndarray, "..."]) -> str:
+    """The matrix in rows; nothing for the many displacements of a spline."""
+    if theta.shape[-1] != 3:
+        return ""
+    return "\n".join(" ".join(f"{value:5.2f}" for value in row) for row in theta)

@@ -1,0 +1,26 @@
+"""What early stopping remembers from evaluation to evaluation."""
+
+import dataclasses
+
+
+@dataclasses.dataclass
+class Progress:
+    """The best evaluation so far; saved with every checkpoint.
+
+    Attributes:
+      best_loss: smallest validation loss; None before the first evaluation.
+      best_step: the step it was measured at.
+      fruitless: evaluations since then.
+    """
+
+    best_loss: float | None = None
+    best_step: int = 0
+    fruitless: int = 0
+
+    def record(self, step: int, loss: float, *, min_change: float) -> bool:
+        """Takes in an evaluation; True when it is the best so far."""
+        if self.best_loss is None or loss < self.best_loss - min_change:
+            self.best_loss, self.best_step, self.fruitless = loss, step, 0
+            return True
+        self.fruitless += 1
+        return False

@@ -1,0 +1,65 @@
+"""The steps between two log lines, their metrics still on the device."""
+
+import contextlib
+import time
+from collections.abc import Iterator, Mapping
+
+import jax
+import numpy as np
+
+from stn_jax.data.pipeline import Split
+from stn_jax.training.guards import check_finite
+
+
+class Window:
+    """Collects metrics without waiting for them, so that the device never waits for the host.
+
+    Args:
+      split: the training photos, to name those of a batch that broke the run.
+      batch_size: photos in a batch.
+    """
+
+    def __init__(self, split: Split, *, batch_size: int):
+        self._split = split
+        self._batch_size = batch_size
+        self._reset()
+
+    @contextlib.contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Counts the time inside as time in which the input kept the step waiting."""
+        before = time.monotonic()
+        if not self._steps:
+            self._started = before
+        yield
+        self._stalled += time.monotonic() - before
+
+    def add(self, step: int, index: jax.Array, metrics: Mapping[str, jax.Array]) -> None:
+        """Takes in the metrics of one step and the places of its photos in the split."""
+        self._steps.append((step, index, metrics))
+
+    def close(self) -> dict[str, float]:
+        """Checks every step and starts the next window.
+
+        Returns:
+          Means over the steps; photos_per_second; input_stall, the share of the time in which the
+          step waited for photos.
+
+        Raises:
+          NonFiniteError: when a step's loss or gradient was not finite.
+        """
+        fetched = jax.device_get([metrics for _, _, metrics in self._steps])
+        for (step, index, _), metrics in zip(self._steps, fetched, strict=True):
+            check_finite(step, metrics, lambda index=index: self._names(index))
+        seconds = time.monotonic() - self._started
+        means = {name: float(np.mean([m[name] for m in fetched])) for name in fetched[0]}
+        means["photos_per_second"] = len(fetched) * self._batch_size / seconds
+        means["input_stall"] = self._stalled / seconds
+        self._reset()
+        return means
+
+    def _reset(self) -> None:
+        self._steps: list[tuple[int, jax.Array, Mapping[str, jax.Array]]] = []
+        self._started = self._stalled = 0.0
+
+    def _names(self, index: jax.Array) -> list[str]:
+        return [self._split[int(place)]["file"] for place in np.asarray(index)]

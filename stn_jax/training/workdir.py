@@ -1,0 +1,191 @@
+"""A run's folder: what it was started with, and who may write to it.
+
+`config.json` holds every option, `run.json` what the options do not say (classes, data fingerprint,
+versions), `import_report.json` the photos taken and refused, `metrics.jsonl` one object a line.
+`checkpoints/` and `best/` belong to checkpoint.py.
+"""
+
+import contextlib
+import dataclasses
+import fcntl
+import importlib.metadata
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import stn_jax.config
+from stn_jax.config import Config
+
+_SAFE_TO_CHANGE = {
+    "name",
+    "data.root",  # the fingerprint says whether the photos are the same
+    "data.default_root",
+    "data.cache_dir",
+    "data.max_refused",
+    "train.steps",
+    "train.eval_every",
+    "train.checkpoint_every",
+    "train.keep_checkpoints",
+    "train.log_every",
+    "train.figure_every",
+    "train.patience",
+    "train.min_change",
+}
+
+
+class WorkdirError(ValueError):
+    """A workdir that cannot be used as asked, with the way out in the message."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """What a run was started with.
+
+    Attributes:
+      config: every option, the data source resolved.
+      classes: names, in the order of the logits.
+      mean_color: mean of the training photos, RGB, 0 to 255.
+      data_name: name of the folder, or SYNTHETIC.
+      data_fingerprint: of the photos and the options that shaped them, hexadecimal.
+      versions: of the packages that the numbers depend on.
+      git_revision: of the code, where it ran from a checkout; `+` marks uncommitted changes.
+    """
+
+    config: Config
+    classes: tuple[str, ...]
+    mean_color: tuple[float, ...]
+    data_name: str
+    data_fingerprint: str
+    versions: dict[str, str] = dataclasses.field(default_factory=dict)
+    git_revision: str | None = None
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether generated photos are behind every number of this run."""
+        return self.data_name == "SYNTHETIC"
+
+
+def read_run(workdir: str | Path) -> Run:
+    """Reads what `start_or_resume` wrote.
+
+    Raises:
+      WorkdirError: when there is no run in the folder, or its files are damaged.
+    """
+    workdir = Path(workdir)
+    if not (workdir / "config.json").is_file():
+        raise WorkdirError(
+            f"{workdir} holds no run (no config.json in it). "
+            f"Train one: python train.py --config configs/derm.py --workdir {workdir}"
+        )
+    try:
+        config = stn_jax.config.from_json((workdir / "config.json").read_text())
+        facts = json.loads((workdir / "run.json").read_text())
+        facts["classes"] = tuple(facts["classes"])
+        facts["mean_color"] = tuple(facts["mean_color"])
+        return Run(config=config, **facts)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise WorkdirError(f"{workdir}: config.json or run.json is damaged: {error}") from error
+
+
+def start_or_resume(workdir: Path, run: Run) -> list[str]:
+    """Writes a new run's description, or checks that the one there is the same.
+
+    Changes that leave the mathematics alone (more steps, how often to save) are taken over.
+
+    Returns:
+      What changed since the run was started, one sentence each.
+
+    Raises:
+      WorkdirError: listing the differences, when they make it another run.
+    """
+    if not (workdir / "config.json").exists():
+        _write(workdir, run)
+        return []
+    before = read_run(workdir)
+    changed = stn_jax.config.differences(before.config, run.config)
+    safe = _SAFE_TO_CHANGE - ({"train.steps"} if run.config.train.schedule == "cosine" else set())
+    refused = {name: values for name, values in changed.items() if name not in safe}
+    for name in ("classes", "data_fingerprint"):
+        if getattr(before, name) != getattr(run, name):
+            refused[name] = (getattr(before, name), getattr(run, name))
+    if refused:
+        lines = "\n".join(f"  {name}: {old} -> {new}" for name, (old, new) in refused.items())
+        raise WorkdirError(
+            f"{workdir} holds a run with other settings:\n{lines}\n"
+            "Resume it with its own settings, or start another with --workdir"
+        )
+    _write(workdir, run)
+    return [f"{name} is now {new} (was {old})" for name, (old, new) in changed.items()]
+
+
+@contextlib.contextmanager
+def locked(workdir: Path) -> Iterator[None]:
+    """Keeps other trainers out of the folder; the system lifts the lock if this one dies.
+
+    Raises:
+      WorkdirError: when another process trains in it.
+    """
+    workdir.mkdir(parents=True, exist_ok=True)
+    with open(workdir / ".lock", "a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            raise WorkdirError(
+                f"{workdir}: another training process (pid {file.read().strip() or 'unknown'}) "
+                "is writing to this workdir. Wait for it, stop it, or choose another --workdir"
+            ) from None
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield
+
+
+def current_versions() -> dict[str, str]:
+    """Versions of the packages that the numbers depend on."""
+    packages = ("stn_jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "pillow")
+    found = {}
+    for name in packages:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[name] = importlib.metadata.version(name)
+    return found
+
+
+def current_revision() -> str | None:
+    """Commit of the running code, or None outside a git checkout."""
+    root = Path(__file__).parent
+    try:
+        revision = _git(root, "rev-parse", "HEAD")
+        return revision + ("+" if _git(root, "status", "--porcelain") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def append_metrics(workdir: Path, values: dict[str, Any]) -> None:
+    """Adds one line to metrics.jsonl."""
+    with open(workdir / "metrics.jsonl", "a") as file:
+        file.write(json.dumps(values) + "\n")
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Replaces a file in one move: a reader sees the old text or the new, never half of it."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(text)
+    temporary.replace(path)
+
+
+def _write(workdir: Path, run: Run) -> None:
+    workdir.mkdir(parents=True, exist_ok=True)
+    facts = dataclasses.asdict(run)
+    del facts["config"]
+    write_atomically(workdir / "run.json", json.dumps(facts, indent=2) + "\n")
+    # Last, because its presence is what makes the folder a run.
+    write_atomically(workdir / "config.json", stn_jax.config.to_json(run.config))
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    command = ["git", "-C", str(folder), *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()

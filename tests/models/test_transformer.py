@@ -1,0 +1,142 @@
+"""The transformer starts as the identity, learns, and looks where it is told."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from stn_jax import LocalizationNet, SpatialTransformer
+from stn_jax.sampling import attention_theta, spatial_transform
+
+PHOTO = (24, 36)
+CROP = (8, 12)
+FAMILIES = ["affine", "attention", "projective", "tps"]
+
+
+def photos(count: int = 2) -> jax.Array:
+    return jax.random.randint(jax.random.key(7), (count, *PHOTO, 3), 0, 256, jnp.int32).astype(
+        jnp.uint8
+    )
+
+
+def make(transform: str = "affine", **options) -> SpatialTransformer:
+    localization = LocalizationNet(transform=transform, channels=(4, 4), units=8, **options)
+    return SpatialTransformer(localization=localization, crop_size=CROP, view_shrink=3)
+
+
+@pytest.mark.parametrize("transform", FAMILIES)
+def test_identity_before_training(transform):
+    model = make(transform)
+    variables = model.init(jax.random.key(0), photos())
+    crops, theta = model.apply(variables, photos())
+    identity = attention_theta(jnp.ones(2), jnp.zeros((2, 2)))
+    shrunk = spatial_transform(photos(), identity, CROP, fill_value=127.5)
+    np.testing.assert_allclose(crops, shrunk, atol=1e-3)
+    assert theta.dtype == jnp.float32
+
+
+@pytest.mark.parametrize("transform", FAMILIES)
+@pytest.mark.parametrize("antialias", [False, True])
+def test_the_crop_teaches_the_localization_net(transform, antialias):
+    model = make(transform).clone(antialias=antialias)
+    images = photos()
+    variables = model.init(jax.random.key(0), images)
+    target = jax.random.uniform(jax.random.key(3), (2, *CROP, 3)) * 255
+
+    def loss(params):
+        crops, _ = model.apply({"params": params}, images)
+        return jnp.mean((crops - target) ** 2)
+
+    gradient = jax.grad(loss)(variables["params"])
+    last = gradient["localization"]["Dense_1"]
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(gradient))
+    assert np.abs(last["bias"]).min() > 0
+
+
+def test_heatmap_starts_in_the_middle():
+    net = LocalizationNet(transform="attention", head="heatmap", channels=(4, 4), scale=0.4)
+    view = jax.random.normal(jax.random.key(1), (1, 12, 18, 3))
+    theta = net.apply(net.init(jax.random.key(0), view), view)
+    np.testing.assert_allclose(theta, [[[0.4, 0, 0], [0, 0.4, 0]]], atol=1e-5)
+
+
+def test_heatmap_follows_the_object():
+    net = LocalizationNet(transform="attention", head="heatmap", channels=(4, 4))
+    view = np.zeros((2, 24, 36, 3), np.float32)
+    view[0, 8:10, 10:12] = 4.0
+    view[1, 12:14, 20:22] = 4.0
+    variables = net.init(jax.random.key(0), view)
+    variables["params"]["Conv_2"]["kernel"] = jnp.full((1, 1, 4, 1), 3.0)
+    theta = np.asarray(net.apply(variables, view))
+    # Moved by 10 of 36 and 4 of 24 pixels, in units of half the photo.
+    np.testing.assert_allclose(theta[1, :, 2] - theta[0, :, 2], [20 / 36, 8 / 24], atol=0.02)
+
+
+@pytest.mark.parametrize("raw", [-50.0, 50.0])
+def test_attention_stays_in_bounds_and_inside(raw):
+    net = LocalizationNet(
+        transform="attention",
+        channels=(4,),
+        units=4,
+        scale=0.5,
+        scale_bounds=(0.8, 1.2),
+        keep_inside=True,
+    )
+    view = jnp.ones((1, 8, 12, 3))
+    variables = net.init(jax.random.key(0), view)
+    variables["params"]["Dense_1"]["bias"] = jnp.array([raw, raw, raw])
+    theta = np.asarray(net.apply(variables, view))[0]
+    assert theta[0, 0] == pytest.approx(0.5 * (0.8 if raw < 0 else 1.2), abs=1e-4)
+    assert np.all(np.abs(theta[:, 2]) + theta[0, 0] <= 1 + 1e-6)
+
+
+def test_scale_can_be_given_for_each_photo():
+    net = LocalizationNet(transform="attention", channels=(4,), units=4)
+    view = jnp.ones((2, 8, 12, 3))
+    variables = net.init(jax.random.key(0), view)
+    theta = net.apply(variables, view, scale=jnp.array([0.25, 0.75]))
+    np.testing.assert_allclose(theta[:, 0, 0], [0.25, 0.75], rtol=1e-5)
+
+
+def test_given_theta_bypasses_the_localization_net():
+    model = make()
+    variables = model.init(jax.random.key(0), photos())
+    theta = attention_theta(jnp.full(2, 0.5), jnp.full((2, 2), 0.1))
+    crops, used = model.apply(variables, photos(), theta=theta)
+    np.testing.assert_array_equal(used, theta)
+    np.testing.assert_allclose(
+        crops, spatial_transform(photos(), theta, CROP, fill_value=127.5), atol=1e-3
+    )
+
+
+def test_centre_is_the_middle_pixel_for_pixel():
+    model = SpatialTransformer(crop_size=CROP, fixed="centre")
+    variables = model.init(jax.random.key(0), photos())
+    assert not variables
+    crops, _ = model.apply(variables, photos())
+    np.testing.assert_allclose(crops, photos()[:, 8:16, 12:24], atol=1e-3)
+
+
+def test_outside_of_the_photo_is_the_mean_colour():
+    model = make().clone(mean_color=(10.0, 20.0, 30.0))
+    variables = model.init(jax.random.key(0), photos())
+    theta = attention_theta(jnp.ones(2), jnp.full((2, 2), 5.0))
+    crops, _ = model.apply(variables, photos(), theta=theta)
+    assert np.all(np.asarray(crops) == [10, 20, 30])
+
+
+def test_localization_is_a_small_part_of_the_arithmetic():
+    """Under 5 % of the paper's network, counted by XLA."""
+
+    def flops(module: nn.Module, shape: tuple[int, ...], **keywords) -> float:
+        images = jax.ShapeDtypeStruct(shape, jnp.float32)
+        variables = jax.eval_shape(lambda x: module.init(jax.random.key(0), x, **keywords), images)
+        compiled = jax.jit(lambda v, x: module.apply(v, x, **keywords)).lower(variables, images)
+        return compiled.cost_analysis()["flops"]
+
+    from stn_jax import VGGLite
+
+    view = flops(LocalizationNet(), (1, 70, 105, 3))
+    whole = flops(VGGLite(num_classes=2), (1, 210, 315, 3), train=False)
+    assert view < 0.05 * whole
