@@ -8,6 +8,7 @@ Before a checkpoint is restored, its files are compared with the list; a damaged
 import hashlib
 import logging
 import shutil
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from jaxtyping import PyTree
 
 from stn_jax.models import make_model
 from stn_jax.training.state import init_state, make_optimizer
-from stn_jax.training.workdir import Run, WorkdirError, read_run
+from stn_jax.training.workdir import Run, WorkdirError, read_run, write_atomically
 
 _log = logging.getLogger(__name__)
 _SUMS = "SHA256SUMS"
@@ -31,21 +32,19 @@ class CheckpointError(RuntimeError):
 class CheckpointStore:
     """Checkpoints of one kind in one folder, the newest `keep` of them.
 
-    Saving returns as soon as the arrays are copied; files are written in the background.
+    Saving returns as soon as the arrays are copied; files are written, and then summed, in the
+    background.
     Without `keep` the store only reads, and leaves alone what another process may be writing.
     """
 
     def __init__(self, folder: Path, *, keep: int | None = None):
         self._folder = folder.absolute()
-        self._saving: int | None = None
+        self._background = ThreadPoolExecutor(1, thread_name_prefix=f"save-{folder.name}")
+        self._saving: Future[None] | None = None
         if keep is None:
             options = ocp.CheckpointManagerOptions(read_only=True)
         else:
-            options = ocp.CheckpointManagerOptions(
-                max_to_keep=keep,
-                cleanup_tmp_directories=True,
-                async_options=ocp.AsyncOptions(post_finalization_callback=self._write_sums),
-            )
+            options = ocp.CheckpointManagerOptions(max_to_keep=keep, cleanup_tmp_directories=True)
         self._manager = ocp.CheckpointManager(
             self._folder, item_names=("tree", "notes"), options=options
         )
@@ -64,16 +63,12 @@ class CheckpointStore:
         self.wait()
         if step in self._manager.all_steps():
             return
-        self._saving = step
+        args = ocp.args.Composite(tree=ocp.args.StandardSave(tree), notes=ocp.args.JsonSave(notes))
         try:
-            self._manager.save(
-                step,
-                args=ocp.args.Composite(
-                    tree=ocp.args.StandardSave(tree), notes=ocp.args.JsonSave(notes)
-                ),
-            )
+            self._manager.save(step, args=args)
         except (OSError, ValueError) as error:
             raise self._failed(error) from error
+        self._saving = self._background.submit(self._finish, step)
 
     def wait(self) -> None:
         """Returns when everything is on the disk.
@@ -81,10 +76,14 @@ class CheckpointStore:
         Raises:
           CheckpointError: when it could not be written.
         """
+        if self._saving is None:
+            return
         try:
-            self._manager.wait_until_finished()
+            self._saving.result()
         except (OSError, ValueError) as error:
             raise self._failed(error) from error
+        finally:
+            self._saving = None
 
     def restore(self, like: PyTree) -> tuple[int, PyTree, dict[str, Any]] | None:
         """Reads the newest sound checkpoint.
@@ -109,6 +108,7 @@ class CheckpointStore:
     def close(self) -> None:
         """Finishes writing and frees the threads."""
         self.wait()
+        self._background.shutdown()
         self._manager.close()
 
     def _set_aside(self, step: int, problem: str) -> None:
@@ -121,12 +121,11 @@ class CheckpointStore:
         self._manager.reload()
         _log.warning("checkpoint %s is damaged (%s): moved to %s", folder, problem, target)
 
-    def _write_sums(self) -> None:
-        folder = self._folder / str(self._saving)
+    def _finish(self, step: int) -> None:
+        self._manager.wait_until_finished()
+        folder = self._folder / str(step)
         lines = [f"{digest}  {name}\n" for name, digest in _sums(folder).items()]
-        temporary = folder / f".{_SUMS}"
-        temporary.write_text("".join(lines))
-        temporary.rename(folder / _SUMS)
+        write_atomically(folder / _SUMS, "".join(lines))
 
     def _failed(self, error: Exception) -> CheckpointError:
         free = shutil.disk_usage(self._folder).free / 1e9
@@ -228,7 +227,7 @@ def _sums(folder: Path) -> dict[str, str]:
     return {
         str(path.relative_to(folder)): _sha256(path)
         for path in files
-        if path.name not in (_SUMS, f".{_SUMS}")
+        if not path.name.startswith((_SUMS, f".{_SUMS}"))
     }
 
 

@@ -1,0 +1,587 @@
+"""The figures of an evaluation: readable in grey, by the colour-blind, and on a phone.
+
+Every figure is made of a table of predictions and the metrics computed from it. Colours are Okabe
+and Ito's; what a colour says, a marker or a line style says too.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import matplotlib.figure
+import matplotlib.patches
+import matplotlib.ticker
+import numpy as np
+from jaxtyping import Bool, Float, Int
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from stn_jax.evaluation import metrics, selective
+from stn_jax.evaluation.intervals import group_members, wilson
+from stn_jax.evaluation.table import PredictionTable
+
+BLUE, ORANGE, GREEN, PURPLE, SKY, GREY = (
+    "#0072b2",
+    "#d55e00",
+    "#009e73",
+    "#cc79a7",
+    "#56b4e9",
+    "#6b6b6b",
+)
+CLASS_COLORS = (BLUE, ORANGE, GREEN, PURPLE, SKY, GREY)
+CLASS_MARKERS = "os^Dvp"
+CLASS_LINES = ("-", "--", "-.", ":")
+STYLE = {
+    "font.size": 10,
+    "axes.titlesize": 11,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": "#444444",
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#e4e4e4",
+    "grid.linewidth": 0.8,
+    "legend.frameon": False,
+    "legend.fontsize": 9,
+    "xtick.color": "#444444",
+    "ytick.color": "#444444",
+    "svg.hashsalt": "stn_jax",
+}
+SIZE = (4.8, 3.9)
+"""Inches. Small on purpose: letters stay readable when a phone shows the figure at its width."""
+_DRAWS = 300
+"""Bootstrap draws behind the bands of ROC and precision-recall."""
+
+
+def save(figure: Figure, folder: Path, name: str) -> None:
+    """Writes NAME.png and NAME.svg; the same figure gives the same bytes."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with matplotlib.rc_context(STYLE):
+        figure.savefig(folder / f"{name}.png", dpi=160)
+        figure.savefig(folder / f"{name}.svg", metadata={"Date": None})
+
+
+def make_figures(
+    table: PredictionTable, summary: Mapping[str, Any], folder: Path, *, synthetic: bool = False
+) -> list[str]:
+    """Draws every figure that the table allows.
+
+    Args:
+      table: calibrated predictions of the split that `summary` is about.
+      summary: what `summarise` returned for it.
+      folder: where PNG and SVG go.
+      synthetic: mark each figure as SYNTHETIC.
+
+    Returns:
+      Names of the figures, in the order to show them.
+    """
+    makers = {
+        "confidence": lambda: confidence_figure(table, summary),
+        "confusion": lambda: confusion_figure(summary),
+        "risk_coverage": lambda: risk_coverage_figure(table, summary),
+        "reliability": lambda: reliability_figure(summary),
+        "roc": lambda: roc_figure(table, summary),
+        "precision_recall": lambda: precision_recall_figure(table, summary),
+        "baselines": lambda: baselines_figure(summary),
+    }
+    made = []
+    for name, make in makers.items():
+        with matplotlib.rc_context(STYLE):
+            figure = make() if len(table) else None
+            if figure is not None:
+                finish(figure, synthetic=synthetic)
+        if figure is not None:
+            save(figure, folder, name)
+            made.append(name)
+    return made
+
+
+def finish(figure: Figure, *, synthetic: bool) -> None:
+    """Marks a figure of generated photos as such, where cropping cannot miss it."""
+    if synthetic:
+        figure.text(
+            0.995,
+            0.005,
+            "SYNTHETIC photos",
+            ha="right",
+            va="bottom",
+            fontsize=7,
+            color=ORANGE,
+            weight="bold",
+        )
+
+
+def confidence_figure(table: PredictionTable, summary: Mapping[str, Any]) -> Figure:
+    """The paper's Figure 3: how sure the model was where it was right, and where it was wrong."""
+    figure, axes = _figure("How sure it was, right and wrong", "calibrated confidence")
+    floor = 1 / len(table.classes)
+    outcomes = (("right", table.correct), ("wrong", ~table.correct))
+    for column, (_, chosen) in enumerate(outcomes):
+        offsets = _swarm(table.confidence[chosen], floor, most=int(table.correct.sum()))
+        for index, name in enumerate(table.classes):
+            own = table.predicted[chosen] == index
+            axes.scatter(
+                column + offsets[own],
+                table.confidence[chosen][own],
+                s=13,
+                marker=_marker(index),
+                facecolor=_color(index),
+                edgecolor="white",
+                linewidth=0.3,
+                label=f"called {name}" if column == 0 else None,
+            )
+    _confidence_lines(axes, summary)
+    axes.set_xticks([0, 1], [f"{name}: {int(chosen.sum())}" for name, chosen in outcomes])
+    axes.set_xlim(-0.5, 1.5)
+    axes.set_ylim(floor - 0.02 * (1 - floor), 1 + 0.03 * (1 - floor))
+    axes.grid(visible=False, axis="x")
+    axes.yaxis.set_major_formatter(_percent())
+    _legend_below(figure, axes)
+    return figure
+
+
+def _confidence_lines(axes: Axes, summary: Mapping[str, Any]) -> None:
+    cutoff = summary["paper_cutoff"]["threshold"]
+    axes.axhline(cutoff, color=GREY, linewidth=1.2, linestyle=":", label=f"{cutoff:.0%} sure")
+    threshold = summary["selective"]["threshold"]
+    if threshold:
+        axes.axhline(
+            threshold, color="black", linewidth=1.2, linestyle="--", label="answers from here up"
+        )
+
+
+def _swarm(
+    values: Float[np.ndarray, " photo"], floor: float, *, most: int
+) -> Float[np.ndarray, " photo"]:
+    """Sideways offsets that keep photos of similar confidence apart, centred on 0."""
+    bins = np.floor((values - floor) / (1 - floor) * 50).astype(int)
+    counts = np.bincount(np.clip(bins, 0, None), minlength=1) if len(values) else np.zeros(1)
+    step = min(0.03, 0.86 / max(1, counts.max()))
+    offsets = np.zeros(len(values))
+    for members in group_members(bins.astype(str)):
+        order = members[np.argsort(values[members], kind="stable")]
+        offsets[order] = (np.arange(len(order)) - (len(order) - 1) / 2) * step
+    del most
+    return offsets
+
+
+def confusion_figure(summary: Mapping[str, Any]) -> Figure:
+    """Photos by true class (rows) and by what they were called, with shares of each row."""
+    counts, names = np.array(summary["confusion"]), summary["classes"]
+    figure, axes = _figure("What was called what", None)
+    rows = np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    shares = counts / rows
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1.3, aspect="auto")
+    for row, column in np.ndindex(*counts.shape):
+        weight = "bold" if row == column else "normal"
+        axes.text(
+            column,
+            row,
+            f"{counts[row, column]}\n{shares[row, column]:.0%}",
+            ha="center",
+            va="center",
+            fontsize=14 if len(names) < 5 else 8,
+            weight=weight,
+            color="white" if shares[row, column] > 0.75 else "black",
+        )
+    axes.set_xticks(range(len(names)), names)
+    axes.set_yticks(range(len(names)), names, rotation=90, va="center")
+    axes.set_xlabel("called")
+    axes.set_ylabel("truly")
+    axes.grid(visible=False)
+    axes.tick_params(length=0)
+    return figure
+
+
+def reliability_figure(summary: Mapping[str, Any]) -> Figure:
+    """Accuracy against confidence, with intervals; on the diagonal the model means what it says."""
+    figure = Figure(figsize=SIZE, layout="constrained")
+    axes, counts = figure.subplots(2, 1, sharex=True, height_ratios=(3.2, 1))
+    axes.set_title("Does it mean what it says?")
+    bins = [b for b in summary["reliability"] if b["n"]]
+    floor = summary["reliability"][0]["low"]
+    axes.plot([floor, 1], [floor, 1], color=GREY, linewidth=1, linestyle=":", label="ideal")
+    before = summary["calibration"].get("before")
+    if before:
+        raw = [b for b in before["test_reliability"] if b["n"]]
+        axes.plot(
+            [b["confidence"] for b in raw],
+            [b["accuracy"]["value"] for b in raw],
+            color=ORANGE,
+            marker="s",
+            markerfacecolor="white",
+            markersize=4.5,
+            linewidth=1,
+            linestyle="--",
+            label="before calibration",
+        )
+    x = np.array([b["confidence"] for b in bins])
+    y = np.array([b["accuracy"]["value"] for b in bins])
+    below = y - [b["accuracy"]["low"] for b in bins]
+    above = np.array([b["accuracy"]["high"] for b in bins]) - y
+    axes.errorbar(
+        x,
+        y,
+        np.maximum([below, above], 0),
+        color=BLUE,
+        fmt="o-",
+        markersize=5,
+        linewidth=1.5,
+        elinewidth=1,
+        capsize=2.5,
+        label="calibrated, 95 % interval",
+    )
+    axes.set_ylabel("share right")
+    axes.set_ylim(-0.03, 1.05)
+    axes.yaxis.set_major_formatter(_percent())
+    axes.legend(loc="lower right")
+    counts.bar(
+        [b["low"] for b in bins],
+        [b["n"] for b in bins],
+        width=[b["high"] - b["low"] for b in bins],
+        align="edge",
+        color=SKY,
+        edgecolor="white",
+    )
+    counts.set_ylabel("photos")
+    counts.set_xlabel("confidence")
+    counts.xaxis.set_major_formatter(_percent())
+    counts.set_xlim(floor - 0.01, 1.01)
+    return figure
+
+
+def risk_coverage_figure(table: PredictionTable, summary: Mapping[str, Any]) -> Figure:
+    """Error among answered photos against the share answered, with the chosen threshold."""
+    figure, axes = _figure(
+        "When it may stay silent, how often is it wrong?", "wrong among answered"
+    )
+    coverage, risk = selective.risk_coverage(table.confidence, table.correct)
+    accepted = np.rint(coverage * len(table)).astype(int)
+    limits = [wilson(int(round(r * n)), int(n)) for r, n in zip(risk, accepted, strict=True)]
+    axes.fill_between(
+        coverage,
+        [limit.low for limit in limits],
+        [limit.high for limit in limits],
+        color=SKY,
+        alpha=0.35,
+        linewidth=0,
+        label="95 % interval",
+    )
+    axes.plot(coverage, risk, color=BLUE, linewidth=1.6, label="error")
+    chosen, paper = summary["selective"], summary["paper_cutoff"]
+    if chosen["target_error"] is not None:
+        axes.axhline(
+            chosen["target_error"],
+            color=GREY,
+            linestyle=":",
+            linewidth=1.2,
+            label=f"at most {chosen['target_error']:.0%}",
+        )
+    if chosen["accepted"]:
+        _mark(axes, chosen["coverage"], 1 - chosen["accuracy"], "o", "black", "chosen threshold")
+    if paper["accepted"]:
+        wrong = 1 - paper["accuracy"]["value"]
+        name = f"{paper['threshold']:.0%} sure (the paper)"
+        _mark(axes, paper["coverage"], wrong, "D", ORANGE, name)
+    axes.set_xlabel("answered, of all photos (surest first)")
+    axes.set_xlim(0, 1.02)
+    top = max([*risk[accepted >= 0.1 * len(table)], chosen["target_error"] or 0, 0.05])
+    axes.set_ylim(-0.004, min(1.0, 2.2 * top))
+    axes.xaxis.set_major_formatter(_percent())
+    axes.yaxis.set_major_formatter(_percent())
+    _legend_below(figure, axes)
+    return figure
+
+
+def _mark(axes: Axes, x: float, y: float, marker: str, color: str, label: str) -> None:
+    axes.plot(
+        [x],
+        [y],
+        marker=marker,
+        markersize=8,
+        color=color,
+        markeredgecolor="white",
+        linestyle="none",
+        label=label,
+        zorder=5,
+    )
+
+
+def roc_figure(table: PredictionTable, summary: Mapping[str, Any]) -> Figure | None:
+    """ROC with a 95 % band over patients; one curve a class where there are more than two."""
+    figure, axes = _figure("How well it ranks: ROC", "found (sensitivity)")
+    axes.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle=":", label="chance")
+    grid = np.linspace(0, 1, 201)
+
+    def curve(positive: np.ndarray, score: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return metrics.roc_curve(positive, score)
+
+    if not _class_curves(axes, table, summary, "auroc", curve, grid):
+        return None
+    axes.set_xlabel("false alarms (1 - specificity)")
+    _unit_square(axes)
+    axes.legend(loc="lower right")
+    return figure
+
+
+def precision_recall_figure(table: PredictionTable, summary: Mapping[str, Any]) -> Figure | None:
+    """Precision against recall, with a 95 % band over patients."""
+    figure, axes = _figure(
+        "How well it ranks: precision and recall", "right among called (precision)"
+    )
+    grid = np.linspace(0.005, 1, 200)
+
+    def curve(positive: np.ndarray, score: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return metrics.precision_recall(positive, score)
+
+    if not _class_curves(axes, table, summary, "average_precision", curve, grid):
+        return None
+    axes.set_xlabel("found (recall)")
+    _unit_square(axes)
+    axes.legend(loc="lower left")
+    return figure
+
+
+def _class_curves(
+    axes: Axes,
+    table: PredictionTable,
+    summary: Mapping[str, Any],
+    area: str,
+    curve: Any,
+    grid: Float[np.ndarray, " x"],
+) -> bool:
+    """Draws a curve a class (the last alone, of two) where it is defined; says whether any was."""
+    shown = [len(table.classes) - 1] if len(table.classes) == 2 else range(len(table.classes))
+    drawn = False
+    for index in shown:
+        positive, score = table.label == index, table.probabilities[:, index]
+        name = table.classes[index]
+        interval = summary["per_class"][name][area]
+        if interval["value"] is None:
+            continue
+        drawn = True
+        style = {"color": _color(index), "linestyle": CLASS_LINES[index % len(CLASS_LINES)]}
+        if len(table.classes) == 2:
+            style = {"color": BLUE, "linestyle": "-"}
+        band = _band(positive, score, table.group, curve, grid)
+        if band is not None and len(shown) <= 3:
+            axes.fill_between(grid, *band, color=style["color"], alpha=0.18, linewidth=0)
+        axes.plot(
+            *curve(positive, score), linewidth=1.6, label=_area_label(name, interval), **style
+        )
+    return drawn
+
+
+def _area_label(name: str, interval: Mapping[str, Any]) -> str:
+    label = f"{name}: area {interval['value']:.3f}"
+    if interval["low"] is not None:
+        label += f"\n95 % interval {interval['low']:.3f} to {interval['high']:.3f}"
+    return label
+
+
+def _band(
+    positive: Bool[np.ndarray, " photo"],
+    score: Float[np.ndarray, " photo"],
+    groups: np.ndarray,
+    curve: Any,
+    grid: Float[np.ndarray, " x"],
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """2.5 and 97.5 % points of the curve at each place of the grid, drawing groups again."""
+    members = group_members(groups)
+    key = np.random.default_rng(0)
+    heights = []
+    for _ in range(_DRAWS):
+        drawn = np.concatenate([members[i] for i in key.integers(len(members), size=len(members))])
+        if positive[drawn].any() and not positive[drawn].all():
+            x, y = curve(positive[drawn], score[drawn])
+            heights.append(_height_at(x, y, grid))
+    if len(heights) < 0.95 * _DRAWS:
+        return None
+    low, high = np.quantile(heights, [0.025, 0.975], axis=0)
+    return low, high
+
+
+def _height_at(
+    x: Float[np.ndarray, " step"], y: Float[np.ndarray, " step"], grid: Float[np.ndarray, " x"]
+) -> Float[np.ndarray, " x"]:
+    """The curve's height at the last step not beyond each place of the grid."""
+    return y[np.maximum(np.searchsorted(x, grid + 1e-12, side="right") - 1, 0)]
+
+
+def baselines_figure(summary: Mapping[str, Any]) -> Figure | None:
+    """Accuracy of the same weights on the learned crop, a centre crop, and the shrunk photo."""
+    baselines = summary["stn"]["baselines"]
+    if not baselines:
+        return None
+    names = {"centre": "fixed centre crop", "whole": "whole photo, shrunk"}
+    rows = [("learned zoom", summary["accuracy"], None)]
+    rows += [(names[k], b["accuracy"], b["mcnemar"]["p"]) for k, b in baselines.items()]
+    figure = Figure(figsize=(SIZE[0], 2.3), layout="constrained")
+    axes = figure.subplots()
+    axes.set_title("Does the zoom help? Same weights, other crops")
+    for row, (_, accuracy, p) in enumerate(rows):
+        value, low, high = (accuracy[k] for k in ("value", "low", "high"))
+        axes.plot([low, high], [row, row], color=BLUE if row == 0 else GREY, linewidth=2)
+        axes.plot(
+            [value],
+            [row],
+            marker="os^"[row],
+            markersize=8,
+            color=BLUE if row == 0 else GREY,
+            linestyle="none",
+        )
+        text = f"{value:.1%}" + (f"   p {_p_value(p)}" if p is not None else "")
+        axes.annotate(
+            text, (value, row), xytext=(0, 8), textcoords="offset points", ha="center", fontsize=9
+        )
+    chance = 1 / len(summary["classes"])
+    axes.axvline(chance, color=GREY, linestyle=":", linewidth=1.2)
+    axes.annotate(
+        "guessing",
+        (chance, len(rows) - 0.5),
+        xytext=(3, 3),
+        textcoords="offset points",
+        fontsize=8,
+        color=GREY,
+    )
+    axes.set_yticks(range(len(rows)), [name for name, _, _ in rows])
+    axes.set_ylim(len(rows) - 0.5, -0.75)
+    axes.set_xlim(max(0, min(chance, *(a["low"] for _, a, _ in rows)) - 0.06), 1.03)
+    axes.xaxis.set_major_formatter(_percent())
+    axes.set_xlabel("right (bars: 95 % interval)")
+    return figure
+
+
+def learning_curves(lines: Sequence[Mapping[str, float]], best_step: int | None) -> Figure | None:
+    """Loss and accuracy by step, from the lines of metrics.jsonl; None without any."""
+    panels = [("loss", "loss"), ("accuracy", "right")]
+    curves = {
+        f"{split}/{name}": [
+            (line["step"], line[f"{split}/{name}"]) for line in lines if f"{split}/{name}" in line
+        ]
+        for split in ("train", "val")
+        for name, _ in panels
+    }
+    if not any(curves.values()):
+        return None
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(SIZE[0], 4.4), layout="constrained")
+        rows = figure.subplots(2, 1, sharex=True)
+        for axes, (name, title) in zip(rows, panels, strict=True):
+            _learning_panel(axes, curves[f"train/{name}"], curves[f"val/{name}"], best_step)
+            axes.set_ylabel(title)
+        rows[0].set_title("How it learned")
+        rows[1].yaxis.set_major_formatter(_percent())
+        rows[1].set_xlabel("step (batches)")
+        rows[0].legend(loc="upper right")
+    return figure
+
+
+def _learning_panel(
+    axes: Axes, train: list[tuple[int, float]], val: list[tuple[int, float]], best: int | None
+) -> None:
+    if train:
+        steps, values = np.array(train).T
+        axes.plot(steps, values, color=SKY, linewidth=0.7, alpha=0.6)
+        axes.plot(steps, _smooth(values), color=BLUE, linewidth=1.5, label="training (smoothed)")
+    if val:
+        axes.plot(
+            *np.array(val).T,
+            color=ORANGE,
+            marker="s",
+            markersize=4,
+            linestyle="--",
+            label="validation",
+        )
+    if best is not None:
+        axes.axvline(best, color="black", linestyle=":", linewidth=1.2, label="weights used here")
+
+
+def _smooth(values: Float[np.ndarray, " step"]) -> Float[np.ndarray, " step"]:
+    """A running mean over about a thirtieth of the run, shorter at the ends."""
+    width = max(1, len(values) // 30)
+    window = np.ones(2 * width + 1)
+    return np.convolve(values, window, "same") / np.convolve(np.ones(len(values)), window, "same")
+
+
+def where_figure(table: PredictionTable, photo_size: tuple[int, int]) -> Figure | None:
+    """Outlines of all areas of interest on the photo's frame; None where they are unknown."""
+    known = table.area[np.isfinite(table.area).all(axis=(1, 2))]
+    if not len(known):
+        return None
+    height, width = photo_size
+    with matplotlib.rc_context(STYLE):
+        figure, axes = _figure("Where it looks", None)
+        shown = known[np.linspace(0, len(known) - 1, min(len(known), 150)).astype(int)]
+        for area in shown:
+            axes.add_patch(
+                matplotlib.patches.Polygon(
+                    area, closed=True, fill=False, edgecolor=BLUE, alpha=0.13
+                )
+            )
+        axes.plot(
+            *known.mean(axis=1).T,
+            marker=".",
+            markersize=3,
+            color=ORANGE,
+            linestyle="none",
+            label="centre of each area of interest",
+        )
+        axes.add_patch(
+            matplotlib.patches.Rectangle(
+                (0, 0), width, height, fill=False, edgecolor="black", linewidth=1.5, label="photo"
+            )
+        )
+        low, high = shown.min(axis=(0, 1)), shown.max(axis=(0, 1))
+        margin = 0.04 * width
+        axes.set_xlim(
+            min(0, max(low[0], -width)) - margin, max(width, min(high[0], 2 * width)) + margin
+        )
+        axes.set_ylim(
+            max(height, min(high[1], 2 * height)) + margin, min(0, max(low[1], -height)) - margin
+        )
+        axes.set_aspect("equal")
+        axes.set_xlabel("pixels")
+        axes.grid(visible=False)
+        _legend_below(figure, axes)
+    return figure
+
+
+def _figure(title: str, ylabel: str | None) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=SIZE, layout="constrained")
+    axes = figure.subplots()
+    axes.set_title(title)
+    if ylabel:
+        axes.set_ylabel(ylabel)
+    return figure, axes
+
+
+def _legend_below(figure: Figure, axes: Axes) -> None:
+    handles, labels = axes.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=2, fontsize=8.5)
+
+
+def _unit_square(axes: Axes) -> None:
+    axes.set_xlim(-0.02, 1.02)
+    axes.set_ylim(-0.02, 1.04)
+    axes.xaxis.set_major_formatter(_percent())
+    axes.yaxis.set_major_formatter(_percent())
+
+
+def _percent() -> matplotlib.ticker.Formatter:
+    return matplotlib.ticker.PercentFormatter(1, decimals=0, symbol=" %")
+
+
+def _p_value(p: float) -> str:
+    return "< 0.001" if p < 0.001 else f"= {p:.3f}"
+
+
+def _color(index: int) -> str:
+    return CLASS_COLORS[index % len(CLASS_COLORS)]
+
+
+def _marker(index: int) -> str:
+    return CLASS_MARKERS[index % len(CLASS_MARKERS)]
