@@ -26,8 +26,8 @@ else:
 Fit = Literal["pad", "crop", "stretch"]
 Pixels = UInt8[np.ndarray, "height width 3"]
 
-# MPO is what many phones write into a .jpg: a JPEG with further pictures behind the first.
-FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "TIFF", "BMP", "GIF", *(("HEIF",) * HEIC_SUPPORTED))
+# JPEG includes MPO, which many phones write into a .jpg: further pictures behind the first.
+FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", *(("HEIF",) * HEIC_SUPPORTED))
 BACKGROUND = 255
 """What shows through transparent pixels: white."""
 MIN_SIDE = 2
@@ -44,6 +44,8 @@ _UPRIGHT = {
 }
 _SWAPS_SIDES = {5, 6, 7, 8}
 _SRGB = ImageCms.createProfile("sRGB")
+# Pillow loads rarer decoders when a file needs them, but not when formats are named.
+Image.init()
 
 
 class PhotoError(ValueError):
