@@ -1,14 +1,13 @@
-"""SIGTERM and Ctrl-C: finish the step, save, leave; a second Ctrl-C leaves at once."""
+"""SIGTERM and Ctrl-C: finish the step, save, leave; a second one leaves at once."""
 
 import contextlib
 import signal
+import threading
 from collections.abc import Iterator
 from types import FrameType, TracebackType
 from typing import Self
 
-
-class Interrupted(Exception):
-    """The person or the machine asked to stop; nothing is lost."""
+from stn_jax.training.errors import Interrupted
 
 
 class StopSignal:
@@ -16,7 +15,9 @@ class StopSignal:
 
     Outside `deferred()` the request raises `Interrupted` where the program stands, because there is
     nothing to save. Inside, it only sets `requested`, for the loop to see between two steps. The
-    second signal acts as if this class were not there.
+    second signal acts as the system would have it: the process ends.
+
+    Signals reach the main thread alone, so in another thread this does nothing.
     """
 
     def __init__(self):
@@ -25,8 +26,9 @@ class StopSignal:
         self._previous = {}
 
     def __enter__(self) -> Self:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            self._previous[number] = signal.signal(number, self._handle)
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGTERM, signal.SIGINT):
+                self._previous[number] = signal.signal(number, self._handle)
         return self
 
     def __exit__(
@@ -35,7 +37,8 @@ class StopSignal:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._restore()
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
 
     @contextlib.contextmanager
     def deferred(self) -> Iterator[None]:
@@ -48,11 +51,7 @@ class StopSignal:
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         self.requested = True
-        self._restore()
+        for each in self._previous:
+            signal.signal(each, signal.SIG_DFL)
         if not self._deferred:
             raise Interrupted(signal.Signals(number).name)
-
-    def _restore(self) -> None:
-        while self._previous:
-            number, handler = self._previous.popitem()
-            signal.signal(number, handler)
