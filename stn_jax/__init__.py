@@ -3,15 +3,6 @@
 import importlib
 from typing import Any
 
-from stn_jax.config import Config
-from stn_jax.models import LocalizationNet, SpatialTransformer, STNClassifier, VGGLite
-from stn_jax.sampling import (
-    affine_grid,
-    grid_sample,
-    projective_grid,
-    spatial_transform,
-    thin_plate_spline_grid,
-)
 from stn_jax.version import __version__
 
 __all__ = [
@@ -31,15 +22,30 @@ __all__ = [
     "train",
 ]
 
-_LOADED_ON_USE = {
-    "train": "stn_jax.training.loop",
+_HOMES = {
+    "Config": "stn_jax.config",
+    "LocalizationNet": "stn_jax.models",
+    "STNClassifier": "stn_jax.models",
+    "SpatialTransformer": "stn_jax.models",
+    "VGGLite": "stn_jax.models",
+    "affine_grid": "stn_jax.sampling",
     "evaluate": "stn_jax.evaluation.evaluate",
+    "grid_sample": "stn_jax.sampling",
     "load_predictor": "stn_jax.evaluation.predictor",
+    "projective_grid": "stn_jax.sampling",
+    "spatial_transform": "stn_jax.sampling",
+    "thin_plate_spline_grid": "stn_jax.sampling",
+    "train": "stn_jax.training.loop",
 }
 
 
 def __getattr__(name: str) -> Any:
-    # Whoever wants only the sampler need not wait for Orbax, Grain and TFDS to load.
-    if name not in _LOADED_ON_USE:
+    # Loaded on use: the command line answers before JAX is there, and whoever wants only the
+    # sampler does not wait for Orbax, Grain and TFDS.
+    if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(_LOADED_ON_USE[name]), name)
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -7,6 +7,7 @@ result in its `config.json`. The text under each field is what `--help` prints.
 
 import dataclasses
 import json
+import traceback
 import types
 import typing
 from collections.abc import Mapping
@@ -66,7 +67,7 @@ class DataConfig:
     """Which photos, and how they are read."""
 
     root: str | None = None
-    """Folder of photos: one sub-folder a class, or train/ val/ test/ of them, or a photos.csv. A folder named here must exist."""
+    """Folder of photos, which must exist: a sub-folder a class, train/ val/ test/, or photos.csv."""
     default_root: str = "data/derm"
     """Folder looked for when `root` is not given; where it is absent, generated photos stand in."""
     source: Literal["auto", "folder", "synthetic"] = "auto"
@@ -74,7 +75,7 @@ class DataConfig:
     photo_size: tuple[int, int] = (630, 945)
     """Height and width to which every photo is brought, in pixels."""
     fit: Literal["pad", "crop", "stretch"] = "pad"
-    """How a photo of another shape is brought to size: pad with the mean colour, cut, or distort."""
+    """How a photo of another shape is brought to size: padded with mean colour, cut or distorted."""
     rotate_to_fit: bool = False
     """Turn portrait photos by a right angle when the photo size is landscape, and the reverse."""
     max_megapixels: float = 64.0
@@ -84,11 +85,11 @@ class DataConfig:
     val_size: float = 0.15
     """Photos kept for validation: a fraction below 1, or a count."""
     test_size: float = 0.15
-    """Photos kept for the test: a fraction below 1, or a count (200 takes 100 of each of 2 classes)."""
+    """Photos kept for the test: a fraction below 1, or a count (200: 100 of each of 2 classes)."""
     split_seed: int = 0
     """Seed of the division into training, validation and test photos."""
     duplicates: Literal["error", "drop"] = "error"
-    """What to do about the same photo in two splits or two classes: stop and list them, or drop them."""
+    """The same photo in two splits or two classes: stop and list them, or drop them."""
     max_refused: float = 0.2
     """Stop the import when more than this fraction of the files cannot be read."""
     cache_dir: str = "~/.cache/stn_jax/photos"
@@ -106,18 +107,15 @@ class ModelConfig:
     crop_size: tuple[int, int] = (210, 315)
     """Height and width of the crop that the classifier sees, in pixels."""
     transform: Literal["affine", "attention", "projective", "tps", "identity", "centre"] = "affine"
-    """Family of the learned map. Two learn none and serve as baselines: identity (the whole photo,
-    shrunk) and centre (a fixed crop at full resolution)."""
+    """Family of the learned map; identity (the whole photo) and centre (a fixed crop) learn none."""
     antialias: bool = False
     """Filter the photo where the map shrinks it, so that nothing aliases."""
     head: Literal["dense", "heatmap"] = "dense"
-    """How the localization net arrives at theta: a dense layer, or the centre of mass of a heat map
-    (attention only)."""
+    """What gives theta: a dense layer, or the centre of mass of a heat map (attention only)."""
     view_shrink: int = 9
     """The localization net sees the photo area-averaged by this factor."""
     localization_channels: tuple[int, ...] = (16, 32, 32)
-    """Feature maps of the localization net's convolutions; each but the last is followed by a 2x2
-    max pool."""
+    """Feature maps of the localization net's convolutions, a 2x2 max pool between each two."""
     localization_units: int = 64
     """Units of the hidden dense layer in front of the dense head."""
     scale: float = 1.0
@@ -129,8 +127,7 @@ class ModelConfig:
     control_points: int = 4
     """Control points a side of the thin-plate spline."""
     channels: tuple[tuple[int, ...], ...] = ((64, 64), (64, 64), (128, 128, 128), (256, 256, 256))
-    """Feature maps of the classifier's 3x3 convolutions, one tuple a block; a 2x2 max pool ends
-    each block."""
+    """Feature maps of the classifier's 3x3 convolutions, block by block; a max pool ends a block."""
     dense: tuple[int, ...] = (2048, 2058)
     """Units of the classifier's dense layers."""
     dropout: float = 0.5
@@ -278,14 +275,19 @@ def from_json(text: str) -> Config:
     Raises:
       ConfigError: for unknown or missing options, or values of the wrong type.
     """
-    return _build(Config, json.loads(text), "")
+    try:
+        values = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ConfigError(f"not a configuration: {error}") from error
+    return _build(Config, values, "")
 
 
 def load(path: str | Path) -> Config:
     """Calls `get_config()` of the Python file at `path`.
 
     Raises:
-      ConfigError: when there is no such file, or it has no `get_config` that returns a `Config`.
+      ConfigError: when there is no such file, it fails, or it has no `get_config` that returns a
+        `Config`.
     """
     path = Path(path)
     if not path.is_file():
@@ -295,12 +297,12 @@ def load(path: str | Path) -> Config:
     module.__file__ = str(path)
     try:
         exec(compile(path.read_text(), str(path), "exec"), module.__dict__)
-    except (SyntaxError, ImportError, NameError, TypeError) as error:
-        raise ConfigError(f"--config {path}: {type(error).__name__}: {error}") from error
-    get_config = getattr(module, "get_config", None)
+        get_config = getattr(module, "get_config", None)
+        config = get_config() if callable(get_config) else None
+    except Exception as error:  # the file is the user's: anything can come out of it
+        raise ConfigError(f"--config {path}{_line_of(error, path)}: {_one_line(error)}") from error
     if not callable(get_config):
         raise ConfigError(f"--config {path}: the file must define get_config() -> stn_jax.Config")
-    config = get_config()
     if not isinstance(config, Config):
         raise ConfigError(
             f"--config {path}: get_config() returned {type(config).__name__}, not Config"
@@ -323,6 +325,22 @@ def differences(a: Any, b: Any, prefix: str = "") -> dict[str, tuple[Any, Any]]:
         elif left != right:
             found[name] = (left, right)
     return found
+
+
+def _line_of(error: Exception, path: Path) -> str:
+    """The last line of the file that the error passed through, as `, line 7`."""
+    if isinstance(error, SyntaxError):
+        return f", line {error.lineno}"
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [frame.lineno for frame in frames if frame.filename == str(path)]
+    return f", line {lines[-1]}" if lines else ""
+
+
+def _one_line(error: Exception) -> str:
+    if isinstance(error, ConfigError):
+        return str(error)
+    message = error.msg if isinstance(error, SyntaxError) else str(error)
+    return f"{type(error).__name__}: {message}"
 
 
 def _build(cls: type, values: Mapping[str, Any], prefix: str) -> Any:

@@ -15,6 +15,8 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import ExifTags, Image, ImageChops, ImageCms
 
+from stn_jax.data.errors import DataError
+
 try:
     import pillow_heif
 except ImportError:
@@ -48,7 +50,7 @@ _SRGB = ImageCms.createProfile("sRGB")
 Image.init()
 
 
-class PhotoError(ValueError):
+class PhotoError(DataError):
     """One photo that cannot be used; the message holds its name and the reason.
 
     Attributes:

@@ -9,6 +9,8 @@ import grain
 import jax
 import numpy as np
 
+from stn_jax.data.errors import DataError
+
 
 class Split(Protocol):
     """Photos by place: what `stn_jax.data.builder` prepares.
@@ -54,16 +56,16 @@ def train_dataset(
       where b = batch_size / shard count, and the index is the photo's place in the split.
 
     Raises:
-      ValueError: when the batch is larger than the split or not divisible over the hosts.
+      DataError: when the batch is larger than the split or not divisible over the hosts.
     """
     if batch_size > len(split):
-        raise ValueError(
+        raise DataError(
             f"--train.batch-size {batch_size} is larger than the training split of {len(split)} "
             f"photos: use at most {len(split)}, or add photos"
         )
     index, count = shard
     if batch_size % count:
-        raise ValueError(f"--train.batch-size {batch_size} must be divisible by the {count} hosts")
+        raise DataError(f"--train.batch-size {batch_size} must be divisible by the {count} hosts")
     order = _balanced_order(split, seed) if balance else _shuffled(np.arange(len(split)), seed)
     return (
         order[index::count]

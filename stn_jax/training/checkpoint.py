@@ -17,16 +17,13 @@ import orbax.checkpoint as ocp
 from jaxtyping import PyTree
 
 from stn_jax.models import make_model
+from stn_jax.training.errors import CheckpointError, WorkdirError
 from stn_jax.training.state import init_state, make_optimizer
-from stn_jax.training.workdir import Run, WorkdirError, read_run, write_atomically
+from stn_jax.training.workdir import Run, read_run, write_atomically
 
 _log = logging.getLogger(__name__)
 _SUMS = "SHA256SUMS"
 _ORBAX_MARK = "_CHECKPOINT_METADATA"
-
-
-class CheckpointError(RuntimeError):
-    """A checkpoint that could not be written, with what to do in the message."""
 
 
 class CheckpointStore:

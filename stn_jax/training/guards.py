@@ -5,9 +5,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-
-class NonFiniteError(RuntimeError):
-    """The loss or its gradient is no longer a number; nothing of it has been saved."""
+from stn_jax.training.errors import NonFiniteError
 
 
 def check_finite(step: int, metrics: Mapping[str, Any], files: Callable[[], Sequence[str]]) -> None:

@@ -18,6 +18,7 @@ from typing import Any
 
 import stn_jax.config
 from stn_jax.config import Config
+from stn_jax.training.errors import WorkdirError
 
 _SAFE_TO_CHANGE = {
     "name",
@@ -34,10 +35,6 @@ _SAFE_TO_CHANGE = {
     "train.patience",
     "train.min_change",
 }
-
-
-class WorkdirError(ValueError):
-    """A workdir that cannot be used as asked, with the way out in the message."""
 
 
 @dataclasses.dataclass(frozen=True)

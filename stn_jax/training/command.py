@@ -1,0 +1,58 @@
+"""The command line of train.py."""
+
+import argparse
+import dataclasses
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+import stn_jax.config
+from stn_jax.config import Config
+
+
+@dataclasses.dataclass(frozen=True)
+class Command:
+    """Train a model, or go on with the run in the workdir.
+
+    Every value of the configuration file can be changed here.
+    """
+
+    config: Path
+    """Configuration file, such as configs/derm.py."""
+    workdir: Path | None
+    """Folder of the run; runs/NAME of the configuration when not given."""
+    options: Annotated[Config, tyro.conf.arg(name="")]
+
+
+def main() -> int:
+    """Reads the command line and trains."""
+    command = parse(sys.argv[1:])
+    # Only now: these take seconds, and a mistyped option should not wait for them.
+    from stn_jax.training.loop import train
+
+    outcome = train(command.options, command.workdir or Path("runs") / command.options.name)
+    if outcome.finished:
+        print(f"finished after {outcome.step} steps")
+        print(f"evaluate: python evaluate.py --workdir {outcome.workdir}")
+    else:
+        print(f"stopped and saved at step {outcome.step}; go on with the same command:")
+        print(f"  python {shlex.join(sys.argv)}")
+    return 0
+
+
+def parse(arguments: list[str]) -> Command:
+    """Reads the configuration file that is named, and the options that change it.
+
+    Raises:
+      ConfigError: when the file or a value cannot be used.
+      SystemExit: with status 2 for unknown options, with status 0 after --help.
+    """
+    chosen = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    chosen.add_argument("--config", type=Path, nargs="?")
+    path = chosen.parse_known_args(arguments)[0].config
+    options = stn_jax.config.load(path) if path else Config()
+    default = Command(config=path or tyro.MISSING, workdir=None, options=options)
+    return tyro.cli(Command, default=default, args=arguments, prog="train.py")
