@@ -67,7 +67,7 @@ class DataConfig:
     """Which photos, and how they are read."""
 
     root: str | None = None
-    """Folder of photos, which must exist: a sub-folder a class, train/ val/ test/, or photos.csv."""
+    """Folder of photos; it must exist: a sub-folder a class, train/ val/ test/, or photos.csv."""
     default_root: str = "data/derm"
     """Folder looked for when `root` is not given; where it is absent, generated photos stand in."""
     source: Literal["auto", "folder", "synthetic"] = "auto"
@@ -75,7 +75,7 @@ class DataConfig:
     photo_size: tuple[int, int] = (630, 945)
     """Height and width to which every photo is brought, in pixels."""
     fit: Literal["pad", "crop", "stretch"] = "pad"
-    """How a photo of another shape is brought to size: padded with mean colour, cut or distorted."""
+    """How a photo of another shape is brought to size: mean colour around it, cut or distorted."""
     rotate_to_fit: bool = False
     """Turn portrait photos by a right angle when the photo size is landscape, and the reverse."""
     max_megapixels: float = 64.0
@@ -107,7 +107,7 @@ class ModelConfig:
     crop_size: tuple[int, int] = (210, 315)
     """Height and width of the crop that the classifier sees, in pixels."""
     transform: Literal["affine", "attention", "projective", "tps", "identity", "centre"] = "affine"
-    """Family of the learned map; identity (the whole photo) and centre (a fixed crop) learn none."""
+    """Family of the learned map; identity (the whole photo), centre (a fixed crop) learn none."""
     antialias: bool = False
     """Filter the photo where the map shrinks it, so that nothing aliases."""
     head: Literal["dense", "heatmap"] = "dense"
@@ -127,7 +127,7 @@ class ModelConfig:
     control_points: int = 4
     """Control points a side of the thin-plate spline."""
     channels: tuple[tuple[int, ...], ...] = ((64, 64), (64, 64), (128, 128, 128), (256, 256, 256))
-    """Feature maps of the classifier's 3x3 convolutions, block by block; a max pool ends a block."""
+    """Feature maps of the classifier's 3x3 convolutions by block; a max pool ends each block."""
     dense: tuple[int, ...] = (2048, 2058)
     """Units of the classifier's dense layers."""
     dropout: float = 0.5
@@ -166,6 +166,8 @@ class TrainConfig:
     """Learning rate over the run: constant, or falling to 0 along a cosine."""
     warmup_steps: int = 0
     """Steps over which the learning rate rises from 0."""
+    init_from: str | None = None
+    """Start from the weights of the run in this workdir; new classes get a new last layer."""
     weight_decay: float = 0.0
     """Decoupled weight decay on kernels (AdamW); 0: plain Adam."""
     clip_norm: float | None = None
@@ -177,6 +179,16 @@ class TrainConfig:
     """Seed of everything random in training: weights, order of photos, dropout, augmentation."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """Type of the networks' arithmetic; weights, optimiser, loss and positions are float32."""
+    accumulate: int = 1
+    """Compute each batch in this many parts, one after another: less memory, the same gradient."""
+    remat: bool = False
+    """Compute activations again in the backward pass instead of keeping them: less memory."""
+    deterministic: bool = False
+    """Make GPUs add in a fixed order: slower, but a resumed run equals the other bit by bit."""
+    stop_on_collapse: bool = False
+    """Stop a run whose transformer has collapsed; the last checkpoint is then a healthy one."""
+    collapse_steps: int = 50
+    """Steps in a row that must look collapsed before that is said."""
     eval_every: int = 250
     """Steps between evaluations on the whole validation split."""
     checkpoint_every: int = 250
@@ -253,9 +265,19 @@ def check(config: Config) -> None:
         "checkpoint_every",
         "log_every",
         "figure_every",
+        "keep_checkpoints",
+        "accumulate",
+        "collapse_steps",
     ):
         if getattr(train, option) < 1:
-            raise ConfigError(f"--train.{option.replace('_', '-')} must be at least 1")
+            raise ConfigError(
+                f"--train.{option.replace('_', '-')} {getattr(train, option)} must be at least 1"
+            )
+    if train.batch_size % train.accumulate:
+        raise ConfigError(
+            f"--train.batch-size {train.batch_size} cannot be computed in "
+            f"--train.accumulate {train.accumulate} equal parts"
+        )
     if not 0 <= model.dropout < 1:
         raise ConfigError(f"--model.dropout {model.dropout} must be in [0, 1)")
 
