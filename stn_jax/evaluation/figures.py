@@ -13,7 +13,7 @@ import matplotlib.figure
 import matplotlib.patches
 import matplotlib.ticker
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 

@@ -228,7 +228,10 @@ def _stn(table: PredictionTable, photo_size: tuple[int, int] | None) -> dict:
         ]
         if len(table)
         else [],
-        "baselines": {name: _baseline(table, name) for name in table.baselines},
+        "baselines": {
+            name: paired(table.correct, predicted == table.label)
+            for name, predicted in table.baselines.items()
+        },
     }
     if photo_size is None or not located.any():
         reason = "no areas of interest in this table"
@@ -240,6 +243,7 @@ def _stn(table: PredictionTable, photo_size: tuple[int, int] | None) -> dict:
     centres = areas.mean(axis=1) / (photo_size[1], photo_size[0])
     found |= {
         "zoom": _spread(zooms[np.isfinite(zooms)]),
+        "scale": _spread(np.sqrt(covered)),
         "area_of_photo": _spread(covered),
         "centre_x": _spread(centres[:, 0]),
         "centre_y": _spread(centres[:, 1]),
@@ -266,18 +270,19 @@ def _spread(values: Float[np.ndarray, " photo"]) -> dict | None:
     }
 
 
-def _baseline(table: PredictionTable, name: str) -> dict:
-    right = table.baselines[name] == table.label
-    learned_only = int((table.correct & ~right).sum())
-    baseline_only = int((right & ~table.correct).sum())
-    p = mcnemar(learned_only, baseline_only)
-    test = {"learned_only": learned_only, "baseline_only": baseline_only, "p": p}
+def paired(
+    ours: Bool[np.ndarray, " photo"], theirs: Bool[np.ndarray, " photo"]
+) -> dict[str, object]:
+    """Compares which photos two classifiers have right: the other's count, and McNemar's test."""
+    ours_only, theirs_only = int((ours & ~theirs).sum()), int((theirs & ~ours).sum())
+    p = mcnemar(ours_only, theirs_only)
+    test = {"ours_only": ours_only, "theirs_only": theirs_only, "p": p}
     if p is None:
         test["reason"] = "both are right on the same photos"
-    correct = int(right.sum())
+    correct = int(theirs.sum())
     return {
         "correct": correct,
-        "accuracy": wilson(correct, len(table)).to_json(),
+        "accuracy": wilson(correct, len(theirs)).to_json(),
         "mcnemar": test,
     }
 

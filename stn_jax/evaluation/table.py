@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped
 
+from stn_jax.data.errors import DataError
 from stn_jax.evaluation.calibration import apply_temperature
 from stn_jax.evaluation.metrics import check_probabilities
 
@@ -18,7 +19,7 @@ BASELINES = ("centre", "whole")
 """What else the same weights were shown: a fixed centre crop, and the whole photo shrunk."""
 
 
-class TableError(ValueError):
+class TableError(DataError):
     """A predictions file that cannot be used, with the line at fault."""
 
 

@@ -1,0 +1,62 @@
+"""Evaluates a trained model on photos it has never seen."""
+
+import dataclasses
+import sys
+from pathlib import Path
+from typing import Literal
+
+import tyro
+
+import stn_jax.cli
+from stn_jax.config import ConfigError
+
+
+@dataclasses.dataclass(frozen=True)
+class Command:
+    """Evaluate a trained model on photos it has never seen."""
+
+    workdir: Path | None = None
+    """Folder of the run."""
+    from_predictions: Path | None = None
+    """A predictions.csv to compute everything from again, without a model."""
+    split: Literal["test", "val", "train"] = "test"
+    """Photos to evaluate on."""
+    target_error: float = 0.1
+    """Share of wrong answers that the threshold may let through, in (0, 1)."""
+    certainty: float = 0.95
+    """How sure that promise must be, in (0, 1)."""
+    masks: Path | None = None
+    """Folder of lesion masks (white on black, PNG) named after the photos."""
+    compare: Path | None = None
+    """Folder of another evaluated run on the same photos, to compare with."""
+    data_root: str | None = None
+    """Where the photos are now, if they have moved since training."""
+
+
+def main() -> int:
+    """Reads the command line and evaluates."""
+    command = tyro.cli(Command)
+    from stn_jax.evaluation.evaluate import evaluate, evaluate_predictions
+
+    wanted = {"target_error": command.target_error, "certainty": command.certainty}
+    for name, value in wanted.items():
+        if not 0 < value < 1:
+            raise ConfigError(f"--{name.replace('_', '-')} {value} must be in (0, 1)")
+    if (command.workdir is None) == (command.from_predictions is None):
+        raise ConfigError("give either --workdir RUN or --from-predictions FILE")
+    if command.from_predictions is not None:
+        evaluate_predictions(command.from_predictions, **wanted)
+    else:
+        evaluate(
+            command.workdir,
+            split=command.split,
+            masks=command.masks,
+            compare=command.compare,
+            data_root=command.data_root,
+            **wanted,
+        )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(stn_jax.cli.run(main))

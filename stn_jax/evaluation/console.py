@@ -1,0 +1,104 @@
+"""An evaluation in a few lines, for the terminal."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+
+def print_summary(metrics: Mapping[str, Any], console: Console) -> None:
+    """Prints counts with their intervals, and what the paper's cutoff and the threshold accept."""
+    table = Table(title=_title(metrics), title_justify="left", title_style="bold")
+    table.add_column("")
+    table.add_column("photos", justify="right")
+    table.add_column("rate", justify="right")
+    table.add_column("95 % interval", justify="right")
+    for row in _rows(metrics):
+        table.add_row(*row)
+    console.print(table)
+    for line in _remarks(metrics):
+        console.print(line, markup=False)
+
+
+def percent(value: float | None) -> str:
+    """0.9512 as "95.1 %"; a dash where undefined."""
+    return "-" if value is None else f"{100 * value:.1f} %"
+
+
+def _title(metrics: Mapping[str, Any]) -> str:
+    source = metrics["source"]
+    kind = "SYNTHETIC photos (no skin)" if metrics["synthetic"] else f"photos of {source}"
+    return f"{metrics['n']} {metrics['split']} {kind}"
+
+
+def _rows(metrics: Mapping[str, Any]) -> Iterator[tuple[str, str, str, str]]:
+    n = metrics["n"]
+    yield _counted("right", metrics["correct"], n, metrics["accuracy"])
+    for name, scores in metrics["per_class"].items():
+        right = metrics["confusion"][metrics["classes"].index(name)]
+        count = right[metrics["classes"].index(name)]
+        yield _counted(f"  of {name}", count, scores["n"], scores["sensitivity"])
+    auroc = metrics["auroc"]
+    yield "AUROC", "", _number(auroc["value"]), _interval(auroc, _number)
+    cutoff, chosen = metrics["paper_cutoff"], metrics["selective"]
+    sure = f"at least {cutoff['threshold']:.0%} sure"
+    yield sure, f"{cutoff['accepted']} of {n}", percent(cutoff["coverage"]), ""
+    yield _counted("  of these right", cutoff["correct"], cutoff["accepted"], cutoff["accuracy"])
+    if chosen["threshold"] is not None:
+        yield "answered", f"{chosen['accepted']} of {n}", percent(chosen["coverage"]), ""
+        accuracy = {"value": chosen["accuracy"], "low": chosen["low"], "high": chosen["high"]}
+        yield _counted("  of these right", chosen["correct"], chosen["accepted"], accuracy)
+
+
+def _counted(
+    name: str, count: int, of: int, interval: Mapping[str, Any]
+) -> tuple[str, str, str, str]:
+    return name, f"{count} of {of}", percent(interval["value"]), _interval(interval, percent)
+
+
+def _interval(interval: Mapping[str, Any], text: Any) -> str:
+    if interval["low"] is None:
+        return "-"
+    return f"{text(interval['low'])} to {text(interval['high'])}"
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
+
+
+def _remarks(metrics: Mapping[str, Any]) -> Iterator[str]:
+    chosen, stn = metrics["selective"], metrics["stn"]
+    if chosen["threshold"] is not None:
+        yield (
+            f"Answers from {100 * chosen['threshold']:.1f} % sure on: chosen on validation photos "
+            f"so that at most {chosen['target_error']:.0%} of answers are wrong."
+        )
+    elif chosen.get("reason"):
+        yield f"No answers: {chosen['reason']}."
+    if stn["zoom"]:
+        yield (
+            f"Crops span {stn['scale']['mean']:.2f} of the photo's side on average (middle 90 %: "
+            f"{stn['scale']['p5']:.2f} to {stn['scale']['p95']:.2f}), a zoom of "
+            f"{stn['zoom']['mean']:.1f}x."
+        )
+    if stn.get("lesion"):
+        lesion = stn["lesion"]
+        hit = lesion["centre_inside"]
+        yield (
+            f"The lesion's centre is inside the crop in {hit['count']} of {lesion['n']} photos "
+            f"({percent(hit['value'])}); IoU with its box {lesion['iou']['mean']:.2f} on average."
+        )
+    for name, baseline in stn["baselines"].items():
+        words = {"centre": "a fixed centre crop", "whole": "the whole photo, shrunk"}[name]
+        yield (
+            f"The same weights on {words}: {baseline['correct']} of {metrics['n']} right "
+            f"({percent(baseline['accuracy']['value'])})."
+        )
+    other = metrics.get("compared")
+    if other:
+        yield (
+            f"With the zoom {metrics['correct']} of {metrics['n']} right "
+            f"({percent(metrics['accuracy']['value'])}); {other['name']}, trained by itself: "
+            f"{other['correct']} of {metrics['n']} ({percent(other['accuracy']['value'])})."
+        )

@@ -1,0 +1,288 @@
+"""An evaluation from its first line to its last: predict, decide, measure, draw, report.
+
+Everything below `evaluation/` follows from two tables, `predictions.csv` of the split and
+`predictions_val.csv` of the validation photos that the temperature and threshold were chosen on.
+"""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import rich.progress
+from rich.console import Console
+
+from stn_jax.config import DataConfig
+from stn_jax.data.builder import PhotoDataset, prepare
+from stn_jax.data.errors import DataError
+from stn_jax.evaluation import figures
+from stn_jax.evaluation.console import print_summary
+from stn_jax.evaluation.decision import decide
+from stn_jax.evaluation.gallery import make_galleries
+from stn_jax.evaluation.predictor import METRICS, Predictor, load_predictor
+from stn_jax.evaluation.report import write_report
+from stn_jax.evaluation.summary import paired, summarise
+from stn_jax.evaluation.table import PredictionTable, TableError, read_table, write_table
+from stn_jax.evaluation.tabulate import tabulate
+from stn_jax.training.workdir import Run, WorkdirError, read_run, write_atomically
+
+PREDICTIONS, VALIDATION = "predictions.csv", "predictions_val.csv"
+
+
+def evaluate(
+    workdir: str | Path,
+    *,
+    split: str = "test",
+    target_error: float = 0.1,
+    certainty: float = 0.95,
+    masks: str | Path | None = None,
+    compare: str | Path | None = None,
+    data_root: str | None = None,
+    console: Console | None = None,
+) -> dict[str, Any]:
+    """Evaluates the best weights of a run on every photo of a split.
+
+    Writes `evaluation/` in the workdir: predictions.csv, metrics.json, report.html, figures.
+    Temperature and threshold come from the validation photos alone.
+
+    Args:
+      workdir: the run's folder.
+      split: `test`, or `val` or `train` for a look at what the model was chosen on.
+      target_error: share of wrong answers that the threshold may let through.
+      certainty: how sure that promise must be.
+      masks: folder of lesion masks named after the photos, to compare the areas of interest with.
+      compare: workdir of another evaluated run on the same photos.
+      data_root: where the photos are now, if they have moved since training.
+      console: where progress and the summary go; standard output by default.
+
+    Returns:
+      What metrics.json holds.
+
+    Raises:
+      WorkdirError: no run, no checkpoint, or nothing to compare with.
+      DataError: the photos are not there, or not those of the training.
+      TableError: masks or tables that do not belong to these photos.
+    """
+    workdir, console = Path(workdir), console or Console(soft_wrap=True, highlight=False)
+    predictor = load_predictor(workdir)
+    dataset = _same_photos(predictor.run, data_root)
+    other = None if compare is None else _read_other(Path(compare))
+    console.print(
+        f"{_kind(predictor.run)}: weights of step {predictor.step} on "
+        f"{len(dataset.splits[split])} {split} photos",
+        markup=False,
+    )
+    validation, table = _predict(
+        predictor, dataset, split=split, masks=None if masks is None else Path(masks)
+    )
+    folder = workdir / METRICS.parent
+    folder.mkdir(exist_ok=True)
+    facts = _facts(workdir, predictor, dataset)
+    if other is not None:
+        facts["compared"] = _compared(table, *other)
+    metrics, table = _conclude(
+        folder, table, validation, facts, split=split, wanted=(target_error, certainty)
+    )
+    synthetic = predictor.run.synthetic
+    _draw(folder, table, metrics, curves=workdir / "metrics.jsonl")
+    make_galleries(table, dataset.splits[split], predictor, folder / "figures", synthetic=synthetic)
+    report = write_report(folder, metrics, filmstrip=workdir / "figures" / "filmstrip.png")
+    print_summary(metrics, console)
+    console.print(f"report: {report}", markup=False)
+    console.print(f"figures: {folder / 'figures'}", markup=False)
+    return metrics
+
+
+def evaluate_predictions(
+    file: str | Path,
+    *,
+    target_error: float = 0.1,
+    certainty: float = 0.95,
+    console: Console | None = None,
+) -> dict[str, Any]:
+    """Recomputes metrics, figures and report from a table of predictions, without a model.
+
+    Temperature and threshold are chosen again where `predictions_val.csv` lies beside the table;
+    otherwise its probabilities and answers are taken as they stand. What a table cannot say (the
+    model, the data) is taken over from the metrics.json beside it, where there is one.
+
+    Args:
+      file: predictions.csv; results go beside it.
+      target_error: share of wrong answers that the threshold may let through.
+      certainty: how sure that promise must be.
+      console: where the summary goes; standard output by default.
+
+    Returns:
+      What metrics.json holds.
+
+    Raises:
+      TableError: the file is no table of predictions.
+    """
+    file, console = Path(file), console or Console(soft_wrap=True, highlight=False)
+    folder = file.parent
+    table = read_table(file)
+    beside = folder / VALIDATION
+    validation = read_table(beside) if beside.is_file() and beside != file else None
+    facts = _known_facts(folder, file)
+    metrics, table = _conclude(
+        folder, table, validation, facts, split=facts["split"], wanted=(target_error, certainty)
+    )
+    _draw(folder, table, metrics, curves=folder.parent / "metrics.jsonl")
+    report = write_report(folder, metrics, filmstrip=folder.parent / "figures" / "filmstrip.png")
+    print_summary(metrics, console)
+    console.print(f"report: {report}", markup=False)
+    return metrics
+
+
+def _same_photos(run: Run, data_root: str | None) -> PhotoDataset:
+    data: DataConfig = run.config.data
+    if data_root is not None:
+        data = dataclasses.replace(data, root=data_root)
+    dataset = prepare(data)
+    if dataset.fingerprint != run.data_fingerprint:
+        raise DataError(
+            f"the photos in {data.root or dataset.name} are not those of the training: some were "
+            "added, removed or changed. Bring them back, or train again"
+        )
+    return dataset
+
+
+def _predict(
+    predictor: Predictor, dataset: PhotoDataset, *, split: str, masks: Path | None
+) -> tuple[PredictionTable, PredictionTable]:
+    """Tables of the validation photos and of the split."""
+    parts = {"val": dataset.splits["val"], split: dataset.splits[split]}
+    with rich.progress.Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("predicting", total=sum(map(len, parts.values())))
+        tables = {
+            name: tabulate(
+                predictor,
+                photos,
+                baselines=name == split,
+                masks=masks if name == split else None,
+                on_photos=lambda count: bar.advance(task, count),
+            )
+            for name, photos in parts.items()
+        }
+    return tables["val"], tables[split]
+
+
+def _conclude(
+    folder: Path,
+    table: PredictionTable,
+    validation: PredictionTable | None,
+    facts: Mapping[str, Any],
+    *,
+    split: str,
+    wanted: tuple[float, float],
+) -> tuple[dict[str, Any], PredictionTable]:
+    """Decides on validation photos, applies that, and writes the tables and metrics.json."""
+    decision = None
+    if validation is not None:
+        target_error, certainty = wanted
+        decision = decide(validation, target_error=target_error, certainty=certainty)
+        table, validation = decision.apply(table), decision.apply(validation)
+        write_table(validation, folder / VALIDATION)
+    write_table(table, folder / PREDICTIONS)
+    size = facts["photo_size"]
+    metrics = summarise(
+        table,
+        decision=decision,
+        validation=validation,
+        photo_size=None if size is None else tuple(size),
+        split=split,
+    )
+    metrics = {**metrics, **facts}
+    write_atomically(folder / METRICS.name, json.dumps(metrics, indent=2) + "\n")
+    return metrics, table
+
+
+def _draw(
+    folder: Path, table: PredictionTable, metrics: Mapping[str, Any], *, curves: Path
+) -> None:
+    where, synthetic = folder / "figures", bool(metrics["synthetic"])
+    figures.make_figures(table, metrics, where, synthetic=synthetic)
+    extra = {}
+    if curves.is_file():
+        lines = [json.loads(line) for line in curves.read_text().splitlines()]
+        extra["learning"] = figures.learning_curves(lines, metrics["model"]["step"])
+    if metrics["photo_size"]:
+        extra["where"] = figures.where_figure(table, tuple(metrics["photo_size"]))
+    for name, figure in extra.items():
+        if figure is not None:
+            figures.finish(figure, synthetic=synthetic)
+            figures.save(figure, where, name)
+
+
+def _facts(workdir: Path, predictor: Predictor, dataset: PhotoDataset) -> dict[str, Any]:
+    """What metrics.json says besides what follows from the predictions."""
+    run = predictor.run
+    weights = sum(leaf.size for leaf in jax.tree.leaves(predictor.variables["params"]))
+    return {
+        "source": run.data_name,
+        "synthetic": run.synthetic,
+        "photo_size": list(run.config.data.photo_size),
+        "crop_size": list(run.config.model.crop_size),
+        "model": {"fingerprint": predictor.fingerprint, "step": predictor.step, "weights": weights},
+        "data": {
+            "fingerprint": run.data_fingerprint,
+            "splits": dataset.report["splits"],
+            "taken": dataset.report["taken"],
+            "refused": len(dataset.report["refused"]),
+        },
+        "config": dataclasses.asdict(run.config),
+        "versions": run.versions,
+        "git_revision": run.git_revision,
+    }
+
+
+def _known_facts(folder: Path, file: Path) -> dict[str, Any]:
+    """The same for a table alone: what an earlier evaluation wrote beside it, else nothing."""
+    unknown = {
+        "split": "test",
+        "source": file.name,
+        "synthetic": False,
+        "photo_size": None,
+        "crop_size": None,
+        "model": {"fingerprint": None, "step": None, "weights": None},
+        "data": {"fingerprint": None, "splits": None, "taken": None, "refused": None},
+        "config": None,
+        "versions": None,
+        "git_revision": None,
+        "unknown": "from a table of predictions alone: neither the model nor the data are known",
+    }
+    if not (folder / METRICS.name).is_file():
+        return unknown
+    try:
+        before = json.loads((folder / METRICS.name).read_text())
+        return {name: before[name] for name in (*unknown, "compared") if name in before}
+    except (ValueError, KeyError) as error:
+        raise TableError(
+            f"{folder / METRICS.name} is damaged ({error!r}): remove it, or evaluate the workdir"
+        ) from error
+
+
+def _read_other(workdir: Path) -> tuple[str, PredictionTable]:
+    """Name and predictions of a run to compare with."""
+    run, file = read_run(workdir), workdir / METRICS.parent / PREDICTIONS
+    if not file.is_file():
+        raise WorkdirError(
+            f"--compare {workdir}: not evaluated yet: python evaluate.py --workdir {workdir}"
+        )
+    names = {
+        "identity": "the same network on the whole photo, shrunk (no zoom)",
+        "centre": "the same network on a fixed centre crop",
+    }
+    return names.get(run.config.model.transform, f"the run in {workdir}"), read_table(file)
+
+
+def _compared(table: PredictionTable, name: str, other: PredictionTable) -> dict[str, Any]:
+    if other.file != table.file:
+        raise TableError(f"--compare: {name} was evaluated on other photos")
+    return {"name": name, **paired(table.correct, other.correct)}
+
+
+def _kind(run: Run) -> str:
+    return "SYNTHETIC photos" if run.synthetic else run.data_name
