@@ -5,13 +5,14 @@ all photos lie in one TFDS split, and training, validation and test are lists of
 another seed, another test size or another answer to duplicates costs no new import.
 """
 
-import concurrent.futures
 import contextlib
 import dataclasses
 import hashlib
 import io
 import json
+import math
 import re
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, SupportsIndex
@@ -22,17 +23,19 @@ import rich.progress
 import tensorflow_datasets as tfds
 
 from stn_jax.config import DataConfig
-from stn_jax.data import cache, imported, importer, synthetic
-from stn_jax.data.errors import DataError
-from stn_jax.data.folder import SPLITS, Entry, Listing, list_photos
-from stn_jax.data.importer import FileReader, Reader, Shard, ShardResult, SyntheticReader
-from stn_jax.data.photo import HEIC_SUPPORTED, pad, padding
+from stn_jax.data import cache, imported, importer
+from stn_jax.data.audit import find_duplicates
+from stn_jax.data.duplicates import judge
+from stn_jax.data.errors import DataError, printable, shortened
+from stn_jax.data.folder import SPLITS, Listing
+from stn_jax.data.importer import Imported, Reader, Shard, ShardResult
+from stn_jax.data.photo import pad, padding
+from stn_jax.data.report import make_report, print_report
+from stn_jax.data.sources import Source, open_source, resolve_source
 from stn_jax.data.splits import assign_splits, count_classes
 
 __all__ = ["DataError", "PhotoBuilder", "PhotoDataset", "PhotoSource", "prepare", "resolve_source"]
 
-_FORMAT = 1
-"""Part of every fingerprint: raise it when the same photos would be stored otherwise."""
 _STORED = "photos"
 """Name of the one TFDS split that holds every photo."""
 _SMALLEST_SHARD, _LARGEST_SHARD, _SHARDS = 16, 256, 64
@@ -101,51 +104,35 @@ class PhotoDataset:
     report: dict[str, Any]
 
 
-def resolve_source(data: DataConfig) -> DataConfig:
-    """Turns `source=auto` into folder (and sets its root) or synthetic.
-
-    Raises:
-      DataError: when a folder is asked for that is not there.
-    """
-    if data.source == "synthetic":
-        return data
-    root = data.root or data.default_root
-    if data.root is None and data.source == "auto" and not Path(root).is_dir():
-        return dataclasses.replace(data, source="synthetic")
-    if not Path(root).is_dir():
-        raise DataError(f"--data.root {root}: no such folder")
-    source = "folder" if data.source == "auto" else data.source
-    return dataclasses.replace(data, source=source, root=root)
-
-
 def prepare(data: DataConfig, *, progress: bool = True) -> PhotoDataset:
     """Imports the configured photos, or finds them in the cache, and divides them.
 
     Args:
       data: which photos, and how.
-      progress: show a bar while importing, where standard error is a terminal.
+      progress: show a bar while importing, where standard error is a terminal, and after it a
+        table of what was taken and refused.
 
     Raises:
       DataError: with what to change, when no trustworthy data set can be made of the photos.
     """
     data = resolve_source(data)
-    plan = _make_plan(data)
-    directory = cache.obtain(
-        Path(data.cache_dir).expanduser() / f"{_slug(plan.name)}-{plan.key[:16]}",
-        build=lambda empty: _import(plan, empty, progress),
-        is_whole=imported.is_whole,
-    )
-    return _divide(plan, directory, data)
+    source = open_source(data)
+    folder = f"{_slug(source.name)}-{source.fingerprint[:16]}"
+    directory = Path(data.cache_dir).expanduser() / folder
+    built = []
 
+    def build(empty: Path) -> None:
+        built.append(empty)
+        _import(source, empty, progress)
 
-@dataclasses.dataclass(frozen=True)
-class _Plan:
-    """What to import: from where, which photos, how, and the key under which it is cached."""
-
-    name: str
-    listing: Listing
-    reader: Reader
-    key: str
+    try:
+        cache.obtain(directory, build=build, is_whole=imported.is_whole)
+    except OSError as error:
+        raise DataError(f"--data.cache-dir {data.cache_dir}: {error}") from error
+    dataset = _divide(source, directory, data)
+    if progress and built and not source.generated:
+        print_report(dataset.report, rich.console.Console(stderr=True, highlight=False))
+    return dataset
 
 
 class PhotoBuilder(tfds.core.dataset_builder.FileReaderBuilder):
@@ -213,73 +200,18 @@ def _make_shards(listing: Listing, template: Any) -> list[Shard]:
     ]
 
 
-def _make_plan(data: DataConfig) -> _Plan:
-    size = tuple(data.photo_size)
-    if data.source == "synthetic":
-        reader = SyntheticReader(size=size, seed=data.synthetic.seed)
-        listing = _synthetic_listing(data)
-        generator = hashlib.sha256(Path(synthetic.__file__).read_bytes()).hexdigest()
-        return _Plan("SYNTHETIC", listing, reader, _key(listing, reader, generator))
-    root = Path(data.root)
-    listing = list_photos(root)
-    reader = FileReader(
-        root=str(root),
-        size=size,
-        fit=data.fit,
-        rotate_to_fit=data.rotate_to_fit,
-        max_megapixels=data.max_megapixels,
-        max_file_bytes=data.max_file_megabytes * 1e6,
-    )
-    contents = _hash_files(root, [entry.file for entry in listing.entries])
-    # Where the folder lies says nothing about its photos.
-    placeless = dataclasses.replace(reader, root="")
-    key = _key(listing, placeless, [contents, HEIC_SUPPORTED])
-    return _Plan(root.resolve().name, listing, reader, key)
-
-
-def _synthetic_listing(data: DataConfig) -> Listing:
-    counts = (data.synthetic.train, data.synthetic.val, data.synthetic.test)
-    names = [split for split, count in zip(SPLITS, counts, strict=True) for _ in range(count)]
-    entries = tuple(
-        Entry(
-            file=f"synthetic-{index:06d}",
-            label=synthetic.CLASSES[index % len(synthetic.CLASSES)],
-            split=split,
-            group=f"synthetic-{index:06d}",
-            metadata={"index": str(index)},
-        )
-        for index, split in enumerate(names)
-    )
-    return Listing(entries=entries, classes=synthetic.CLASSES, refused={}, ignored=())
-
-
-def _key(listing: Listing, reader: Reader, contents: Any) -> str:
-    parts = [_FORMAT, dataclasses.asdict(listing), dataclasses.asdict(reader), contents]
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
-
-
-def _hash_files(root: Path, files: Sequence[str]) -> list[str]:
-    def hash_file(file: str) -> str:
-        try:
-            with (root / file).open("rb") as content:
-                return hashlib.file_digest(content, "sha256").hexdigest()
-        except OSError as error:
-            return f"unreadable: {error.strerror}"
-
-    with concurrent.futures.ThreadPoolExecutor() as pool:
-        return list(pool.map(hash_file, files))
-
-
 def _slug(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9_.-]+", "_", name).strip("._") or "photos"
 
 
-def _import(plan: _Plan, directory: Path, progress: bool) -> None:
+def _import(source: Source, directory: Path, progress: bool) -> None:
+    entries = source.listing.entries
+    _check_disk(directory, len(entries) * math.prod(source.reader.size) * 3)
     with _progress_bar(progress) as bar:
-        task = bar.add_task(f"Importing {plan.name}", total=len(plan.listing.entries))
+        task = bar.add_task(f"Importing {printable(source.name)}", total=len(entries))
         builder = PhotoBuilder(
-            listing=plan.listing,
-            reader=plan.reader,
+            listing=source.listing,
+            reader=source.reader,
             on_shard=lambda result: bar.advance(task, len(result.photos) + len(result.refused)),
             data_dir=str(directory),
         )
@@ -290,6 +222,15 @@ def _import(plan: _Plan, directory: Path, progress: bool) -> None:
     refused = {file: why for result in builder.results for file, why in result.refused.items()}
     photos = [photo for result in builder.results for photo in result.photos]
     imported.save(directory, photos, refused)
+
+
+def _check_disk(directory: Path, needed: int) -> None:
+    free = shutil.disk_usage(directory).free
+    if needed > free:
+        raise DataError(
+            f"the prepared photos need up to {needed / 1e9:.1f} GB, and only {free / 1e9:.1f} GB "
+            f"are free where {directory.parent} is: name another place with --data.cache-dir"
+        )
 
 
 def _progress_bar(progress: bool) -> rich.progress.Progress:
@@ -305,33 +246,38 @@ def _progress_bar(progress: bool) -> rich.progress.Progress:
     )
 
 
-def _divide(plan: _Plan, directory: Path, data: DataConfig) -> PhotoDataset:
+def _divide(source: Source, directory: Path, data: DataConfig) -> PhotoDataset:
     photos, refused = imported.load(directory)
-    refused |= plan.listing.refused
-    classes = plan.listing.classes
-    labels = [photo.label for photo in photos]
+    refused |= source.listing.refused
+    classes = source.listing.classes
+    _check_refusals(photos, refused, classes, data.max_refused)
+    pairs = [] if source.generated else find_duplicates([photo.print for photo in photos])
+    verdict = judge(photos, pairs, drop=data.duplicates == "drop")
+    stay = [place for place in range(len(photos)) if place not in verdict.dropped]
+    labels = [photos[place].label for place in stay]
     names = assign_splits(
         labels,
-        [photo.entry.group or photo.entry.file for photo in photos],
-        [photo.entry.split for photo in photos],
+        [verdict.units[place] for place in stay],
+        [photos[place].entry.split for place in stay],
         classes=classes,
         val_size=data.val_size,
         test_size=data.test_size,
         seed=data.split_seed,
     )
-    training = [p for p, name in zip(photos, names, strict=True) if name == "train"]
-    mean = np.sum([p.color_sum for p in training], axis=0) / sum(p.pixel_count for p in training)
-    mean_color = tuple(mean.tolist())
+    places = {
+        split: [place for place, name in zip(stay, names, strict=True) if name == split]
+        for split in SPLITS
+    }
+    mean_color = _mean_color([photos[place] for place in places["train"]])
     stored = tfds.builder_from_directory(
         str(directory / PhotoBuilder.name / str(PhotoBuilder.VERSION))
     ).as_data_source(_STORED)
-    places = {split: [i for i, name in enumerate(names) if name == split] for split in SPLITS}
     return PhotoDataset(
         splits={
             split: PhotoSource(
                 stored,
                 places[split],
-                labels=[labels[i] for i in places[split]],
+                labels=[photos[place].label for place in places[split]],
                 size=tuple(data.photo_size),
                 fill_color=mean_color,
             )
@@ -339,11 +285,38 @@ def _divide(plan: _Plan, directory: Path, data: DataConfig) -> PhotoDataset:
         },
         classes=classes,
         mean_color=mean_color,
-        fingerprint=hashlib.sha256(json.dumps([plan.key, names]).encode()).hexdigest(),
-        name=plan.name,
-        report={
-            "taken": len(photos),
-            "refused": refused,
-            "splits": count_classes(names, labels, classes),
-        },
+        fingerprint=hashlib.sha256(json.dumps([source.fingerprint, places]).encode()).hexdigest(),
+        name=source.name,
+        report=make_report(
+            photos,
+            verdict,
+            name=source.name,
+            photo_size=tuple(data.photo_size),
+            splits=count_classes(names, labels, classes),
+            refused=refused,
+            ignored=source.listing.ignored,
+            warnings=source.listing.warnings,
+        ),
     )
+
+
+def _check_refusals(
+    photos: Sequence[Imported], refused: Mapping[str, str], classes: Sequence[str], most: float
+) -> None:
+    total = len(photos) + len(refused)
+    listed = [f"  {printable(file)}: {printable(why)}" for file, why in refused.items()]
+    details = "\n".join(["", *shortened(listed)])
+    if len(refused) > most * total:
+        raise DataError(
+            f"{len(refused)} of {total} files were refused, more than --data.max-refused {most:g}:"
+            f"{details}\nMend or remove them, or allow more with --data.max-refused"
+        )
+    filled = {photo.label for photo in photos}
+    for label, name in enumerate(classes):
+        if label not in filled:
+            raise DataError(f"class {name} has no usable photo left; refused were:{details}")
+
+
+def _mean_color(photos: Sequence[Imported]) -> tuple[float, float, float]:
+    total = np.sum([photo.color_sum for photo in photos], axis=0)
+    return tuple((total / sum(photo.pixel_count for photo in photos)).tolist())

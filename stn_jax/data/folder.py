@@ -13,7 +13,7 @@ import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from stn_jax.data.errors import DataError
+from stn_jax.data.errors import DataError, printable
 
 SPLITS = ("train", "val", "test")
 TABLE = "photos.csv"
@@ -54,7 +54,7 @@ class Listing:
 
     Attributes:
       entries: photos to import, sorted by file.
-      classes: sorted names.
+      classes: sorted names, also of classes whose photos were all refused.
       refused: file -> reason, for files that are not even opened.
       ignored: files left aside because their names say that they are no photos.
       warnings: sentences for the report.
@@ -71,78 +71,132 @@ def list_photos(root: str | os.PathLike) -> Listing:
     """Lists the photos under `root` in whichever of the three layouts it has.
 
     Raises:
-      DataError: when the folder is absent, empty, or of no known layout.
+      DataError: when the folder is absent, empty, unreadable, of no known layout, or has fewer than
+        two classes.
     """
     root = Path(root)
     if not root.is_dir():
         raise DataError(f"--data.root {root}: no such folder; {EXPECTED}")
-    if (root / TABLE).is_file():
-        return _list_table(root)
+    try:
+        listing = _list_table(root) if (root / TABLE).is_file() else _list_folders(root)
+    except OSError as error:
+        raise DataError(f"{error.filename}: cannot be read ({error.strerror})") from error
+    if len(listing.classes) < 2:
+        raise DataError(
+            f"--data.root {root}: only one class, {listing.classes[0]}; a classifier needs two or "
+            f"more: {EXPECTED}"
+        )
+    return listing
+
+
+def _list_folders(root: Path) -> Listing:
     folders = _subfolders(root)
     if not folders:
         raise DataError(f"--data.root {root}: no sub-folders in it; {EXPECTED}")
     given = [folder.name for folder in folders if folder.name in SPLITS]
     others = [folder.name for folder in folders if folder.name not in SPLITS]
     if not given:
-        return _list_classes(root, [(folder, "") for folder in folders])
+        return _list_classes(root, {"": root})
     if others or "train" not in given:
         raise DataError(
             f"--data.root {root}: has {', '.join(given)} beside {', '.join(others) or 'nothing'}; "
             "a folder with splits needs train/ and holds nothing but train/, val/ and test/"
         )
-    pairs = [(folder, split) for split in given for folder in _subfolders(root / split)]
-    if not pairs:
-        raise DataError(f"--data.root {root}: no class folders under train/; {EXPECTED}")
-    return _list_classes(root, pairs)
+    return _list_classes(root, {split: root / split for split in given})
 
 
-def _list_classes(root: Path, folders: list[tuple[Path, str]]) -> Listing:
+def _list_classes(root: Path, parents: Mapping[str, Path]) -> Listing:
+    entries, refused, ignored, strays = [], {}, [], []
+    for split, parent in parents.items():
+        strays += [p.relative_to(root).as_posix() for p in _files(parent)]
+        for folder in _subfolders(parent):
+            found = _list_class(root, folder, split)
+            entries += found.entries
+            refused |= found.refused
+            ignored += found.ignored
+    if not entries:
+        raise DataError(f"--data.root {root}: no class folders in it; {EXPECTED}")
+    return Listing(
+        entries=tuple(sorted(entries, key=lambda entry: entry.file)),
+        classes=tuple(sorted({entry.label for entry in entries})),
+        refused=refused,
+        ignored=tuple(sorted(ignored + strays)),
+        warnings=_warnings((strays, "files lie outside the class folders")),
+    )
+
+
+def _list_class(root: Path, folder: Path, split: str) -> Listing:
     entries, refused, ignored = [], {}, []
-    for folder, split in folders:
-        found = 0
-        for path in _walk(folder):
-            file = path.relative_to(root).as_posix()
-            reason = why_not(path, root)
-            if path.suffix.lower() in SIDECARS:
-                ignored.append(file)
-            elif reason:
-                refused[file] = reason
-            else:
-                entries.append(Entry(file=file, label=folder.name, split=split))
-                found += 1
-        if not found:
-            raise DataError(
-                f"{folder}: no photos in this class folder; add some, or remove the folder"
-            )
-    return _listing(entries, refused, ignored)
+    for path in _walk(folder):
+        file = path.relative_to(root).as_posix()
+        if path.suffix.lower() in SIDECARS:
+            ignored.append(file)
+        elif reason := why_not(path, root):
+            refused[file] = reason
+        else:
+            entries.append(Entry(file=file, label=folder.name, split=split))
+    if not entries:
+        reasons = "".join(f" ({printable(file)}: {why})" for file, why in [*refused.items()][:1])
+        raise DataError(
+            f"{printable(str(folder))}: no photos in this class folder{reasons}; add some, or "
+            "remove the folder"
+        )
+    return Listing(tuple(entries), (folder.name,), refused, tuple(ignored))
 
 
 def _list_table(root: Path) -> Listing:
-    entries, refused = {}, {}
+    entries, refused, labels, repeated = {}, {}, set(), []
     for line, row in _rows(root / TABLE):
         entry = _entry(row, f"{TABLE} line {line}")
-        earlier = entries.get(entry.file)
-        if earlier and earlier.label != entry.label:
-            raise DataError(
-                f"{TABLE} line {line}: {entry.file} is {entry.label} here and {earlier.label} above"
-            )
+        labels.add(entry.label)
+        if earlier := entries.get(entry.file):
+            if earlier.label != entry.label:
+                raise DataError(
+                    f"{TABLE} line {line}: {printable(entry.file)} is {entry.label} here and "
+                    f"{earlier.label} above"
+                )
+            repeated.append(entry.file)
+            continue
         path = root / entry.file
-        reason = why_not(path, root)
-        if reason or not path.exists():
-            refused[entry.file] = reason or f"no such file ({TABLE} line {line})"
+        if not os.path.lexists(path):
+            refused[entry.file] = f"no such file ({TABLE} line {line})"
+        elif reason := why_not(path, root):
+            refused[entry.file] = reason
         else:
-            entries.setdefault(entry.file, entry)
-    return _listing(list(entries.values()), refused, [])
+            entries[entry.file] = entry
+    if not labels:
+        raise DataError(f"{root / TABLE}: no rows; {EXPECTED}")
+    unlisted = [p.relative_to(root).as_posix() for p in _walk(root) if p.name != TABLE]
+    unlisted = [f for f in unlisted if f not in entries and f not in refused]
+    return Listing(
+        entries=tuple(sorted(entries.values(), key=lambda entry: entry.file)),
+        classes=tuple(sorted(labels)),
+        refused=refused,
+        ignored=tuple(unlisted),
+        warnings=_warnings(
+            (repeated, f"rows of {TABLE} repeat an earlier one"),
+            (unlisted, f"files are not in {TABLE} and were ignored"),
+        ),
+    )
+
+
+def _warnings(*found: tuple[list[str], str]) -> tuple[str, ...]:
+    return tuple(
+        f"{len(files)} {what}, such as {printable(files[0])}" for files, what in found if files
+    )
 
 
 def _rows(table: Path) -> Iterator[tuple[int, dict[str, str]]]:
-    with table.open(newline="", encoding="utf-8-sig") as lines:
-        reader = csv.DictReader(lines, restval="")
-        missing = {"file", "label"} - set(reader.fieldnames or ())
-        if missing:
-            raise DataError(f"{table}: no column {' and '.join(sorted(missing))}")
-        for row in reader:
-            yield reader.line_num, {name: (row[name] or "").strip() for name in reader.fieldnames}
+    try:
+        with table.open(newline="", encoding="utf-8-sig") as lines:
+            reader = csv.DictReader(lines, restval="")
+            missing = {"file", "label"} - set(reader.fieldnames or ())
+            if missing:
+                raise DataError(f"{table}: no column {' and '.join(sorted(missing))}; {EXPECTED}")
+            for row in reader:
+                yield reader.line_num, {name: row[name].strip() for name in reader.fieldnames}
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{table}: not a table in UTF-8 ({error}); save it as CSV UTF-8") from error
 
 
 def _entry(row: dict[str, str], where: str) -> Entry:
@@ -154,22 +208,17 @@ def _entry(row: dict[str, str], where: str) -> Entry:
     return Entry(**known, metadata=row)
 
 
-def _listing(entries: list[Entry], refused: dict[str, str], ignored: list[str]) -> Listing:
-    return Listing(
-        entries=tuple(sorted(entries, key=lambda entry: entry.file)),
-        classes=tuple(sorted({entry.label for entry in entries})),
-        refused=refused,
-        ignored=tuple(sorted(ignored)),
-    )
-
-
 def _subfolders(root: Path) -> list[Path]:
     return sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
 
 
+def _files(folder: Path) -> list[Path]:
+    return [path for path in sorted(folder.iterdir()) if path.is_file() and not _is_clutter(path)]
+
+
 def _walk(folder: Path) -> Iterator[Path]:
     for path in sorted(folder.iterdir()):
-        if path.name.startswith(".") or path.name == "Thumbs.db":
+        if _is_clutter(path):
             continue
         if path.is_dir() and not path.is_symlink():
             yield from _walk(path)
@@ -177,12 +226,20 @@ def _walk(folder: Path) -> Iterator[Path]:
             yield path
 
 
+def _is_clutter(path: Path) -> bool:
+    return path.name.startswith(".") or path.name == "Thumbs.db"
+
+
 def why_not(path: Path, root: Path) -> str:
-    """Why a file must not be opened: it leads out of the root, or has an impossible name."""
+    """Why a file must not be opened, or "": where it leads, what it is, or its name."""
     try:
-        path.name.encode()
+        os.fspath(path).encode()
     except UnicodeEncodeError:
         return "its name is not valid UTF-8: rename it"
     if not path.resolve().is_relative_to(root.resolve()):
         return "leads out of the folder"
+    if path.is_symlink() and not path.exists():
+        return "leads nowhere"
+    if not path.is_file():
+        return "not a file"
     return ""

@@ -1,18 +1,21 @@
 """Photos into array_record files, by several processes at once.
 
-Every process reads, sizes and writes its own shards, so no pixel travels between processes.
-Nothing here may import JAX: the worker processes import this module, and a process that
-already runs JAX's threads must not be forked.
+Every process reads, sizes and writes its own shards, so no pixel travels between processes. The
+processes are spawned: one that already runs JAX's threads must not be forked.
 """
 
 import concurrent.futures
+import contextlib
 import dataclasses
 import json
 import math
 import multiprocessing
+import multiprocessing.synchronize
 import os
+import signal
+import threading
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -51,7 +54,13 @@ class Reading:
 
 
 class Reader(Protocol):
-    """Reads one entry; travels to the worker processes, so it must survive pickling."""
+    """Reads one entry; travels to the worker processes, so it must survive pickling.
+
+    Attributes:
+      size: height and width that no photo exceeds.
+    """
+
+    size: tuple[int, int]
 
     def __call__(self, entry: Entry) -> Reading:
         """Reads the entry, or raises `PhotoError`."""
@@ -152,7 +161,8 @@ def make_features() -> tfds.features.FeaturesDict:
 def write_shards(shards: Sequence[Shard], reader: Reader) -> Iterator[tuple[int, ShardResult]]:
     """Writes every shard, on all cores, and yields (index, result) as they are finished.
 
-    One or two shards are written in this process: starting others would take longer.
+    One or two shards are written in this process: starting others would take longer. An exception
+    in this process, such as an interruption, ends the others after the photo they are at.
 
     Raises:
       DataError: when a worker process dies.
@@ -163,9 +173,17 @@ def write_shards(shards: Sequence[Shard], reader: Reader) -> Iterator[tuple[int,
             yield index, write_shard(shard, reader)
         return
     context = multiprocessing.get_context("spawn")
-    with concurrent.futures.ProcessPoolExecutor(workers, context, initializer=_quiet) as pool:
-        waiting = {pool.submit(write_shard, shard, reader): i for i, shard in enumerate(shards)}
+    stop = context.Event()
+    with concurrent.futures.ProcessPoolExecutor(
+        workers, context, initializer=_start_worker, initargs=(stop,)
+    ) as pool:
         try:
+            # Ctrl-C reaches every process of a terminal; only this one is to answer it.
+            with _blocked(signal.SIGINT):
+                waiting = {
+                    pool.submit(_write_unless_stopped, shard, reader): index
+                    for index, shard in enumerate(shards)
+                }
             for future in concurrent.futures.as_completed(waiting):
                 yield waiting[future], future.result()
         except concurrent.futures.BrokenExecutor as error:
@@ -174,16 +192,27 @@ def write_shards(shards: Sequence[Shard], reader: Reader) -> Iterator[tuple[int,
                 'without `if __name__ == "__main__":` around its calls'
             ) from error
         finally:
+            stop.set()
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def write_shard(shard: Shard, reader: Reader) -> ShardResult:
-    """Reads the photos of a shard and writes them to its file."""
+def write_shard(
+    shard: Shard, reader: Reader, *, stopped: Callable[[], bool] = lambda: False
+) -> ShardResult:
+    """Reads the photos of a shard and writes them to its file.
+
+    Args:
+      shard: what to write, and where.
+      reader: how to read an entry.
+      stopped: asked before each photo; True leaves the rest out.
+    """
     features = make_features()
     serializer = tfds.core.example_serializer.ExampleSerializer(features.get_serialized_info())
     photos, refused, num_bytes = [], {}, 0
     writer = ArrayRecordWriter(shard.path, _RECORD_OPTIONS)
     for entry, label in zip(shard.entries, shard.labels, strict=True):
+        if stopped():
+            break
         try:
             reading = reader(entry)
         except PhotoError as error:
@@ -233,7 +262,33 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _quiet() -> None:
+@contextlib.contextmanager
+def _blocked(number: signal.Signals) -> Iterator[None]:
+    """Holds a signal back; processes that are started meanwhile never get it."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {number})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+_stop: multiprocessing.synchronize.Event
+"""Set, in a worker process, when its work is no longer wanted."""
+
+
+def _start_worker(stop: multiprocessing.synchronize.Event) -> None:
+    global _stop
+    _stop = stop
     # What a decoder has to say about a photo is in the report; keep freed memory for the next.
     warnings.simplefilter("ignore")
     Image.core.set_blocks_max(64)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    multiprocessing.parent_process().join()
+    os._exit(1)
+
+
+def _write_unless_stopped(shard: Shard, reader: Reader) -> ShardResult:
+    return write_shard(shard, reader, stopped=_stop.is_set)

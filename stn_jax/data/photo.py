@@ -7,6 +7,7 @@ evaluation all come through `load_photo`, so training and serving cannot disagre
 import dataclasses
 import io
 import os
+import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
@@ -45,6 +46,7 @@ _UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 _SWAPS_SIDES = {5, 6, 7, 8}
+_SIXTEEN_TO_EIGHT = np.rint(np.arange(1 << 16) / 257).astype(np.uint8)
 _SRGB = ImageCms.createProfile("sRGB")
 # Pillow loads rarer decoders when a file needs them, but not when formats are named.
 Image.init()
@@ -181,7 +183,7 @@ def read_bytes(source: str | os.PathLike | bytes, *, name: str, max_file_bytes: 
       PhotoError: for an empty, unreadable or too large file.
     """
     try:
-        length = len(source) if isinstance(source, bytes) else os.stat(source).st_size
+        length = len(source) if isinstance(source, bytes) else _length_of(source, name)
         if length > max_file_bytes:
             raise PhotoError(
                 name,
@@ -194,6 +196,14 @@ def read_bytes(source: str | os.PathLike | bytes, *, name: str, max_file_bytes: 
     if not content:
         raise PhotoError(name, "the file is empty")
     return content
+
+
+def _length_of(path: str | os.PathLike, name: str) -> int:
+    found = os.stat(path)
+    # Reading a named pipe would wait for ever.
+    if not stat.S_ISREG(found.st_mode):
+        raise PhotoError(name, "not a file")
+    return found.st_size
 
 
 def pad(pixels: Pixels, size: tuple[int, int], fill_color: tuple[float, float, float]) -> Pixels:
@@ -298,7 +308,7 @@ def _orientation(image: Image.Image) -> int:
 def _eight_bits(image: Image.Image, name: str) -> Image.Image:
     """Brings any mode to L, RGB or CMYK with 8 bits a channel, transparency laid over white."""
     if image.mode.startswith("I;16") or image.mode == "I":
-        return _from_sixteen_bits(np.asarray(image).astype(np.int64), name)
+        return _from_sixteen_bits(np.asarray(image), name)
     if image.mode == "F":
         raise PhotoError(name, "floating-point pixels have no agreed range: save it as 8 or 16 bit")
     if image.mode == "CMYK" and image.format in ("JPEG", "MPO") and "adobe" not in image.info:
@@ -316,7 +326,7 @@ def _eight_bits(image: Image.Image, name: str) -> Image.Image:
 def _from_sixteen_bits(values: np.ndarray, name: str) -> Image.Image:
     if values.min() < 0 or values.max() > 0xFFFF:
         raise PhotoError(name, "32-bit pixels have no agreed range: save it as 8 or 16 bit")
-    return Image.fromarray(((values * 255 + 0x7FFF) // 0xFFFF).astype(np.uint8))
+    return Image.fromarray(_SIXTEEN_TO_EIGHT[values])
 
 
 def _over_background(image: Image.Image, mode: str) -> Image.Image:

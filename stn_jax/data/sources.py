@@ -1,0 +1,120 @@
+"""Where photos come from: what `data.source` names, listed and ready to be read."""
+
+import concurrent.futures
+import dataclasses
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from stn_jax.config import DataConfig
+from stn_jax.data import synthetic
+from stn_jax.data.errors import DataError
+from stn_jax.data.folder import EXPECTED, SPLITS, Entry, Listing, list_photos
+from stn_jax.data.importer import FileReader, Reader, SyntheticReader
+from stn_jax.data.photo import HEIC_SUPPORTED
+
+_FORMAT = 2
+"""Part of every fingerprint: raise it when the same photos would be stored otherwise."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """Photos to import.
+
+    Attributes:
+      name: the folder's, or SYNTHETIC.
+      listing: which photos there are.
+      reader: reads one of them.
+      fingerprint: of the photos' contents and of every option that decides what is stored.
+      generated: made by code, so no photo can be there twice by mistake.
+    """
+
+    name: str
+    listing: Listing
+    reader: Reader
+    fingerprint: str
+    generated: bool = False
+
+
+def resolve_source(data: DataConfig) -> DataConfig:
+    """Turns `source=auto` into folder (and sets its root) or synthetic.
+
+    Raises:
+      DataError: when a folder is asked for that is not there.
+    """
+    if data.source == "synthetic":
+        return data
+    root = data.root or data.default_root
+    if data.root is None and data.source == "auto" and not Path(root).is_dir():
+        return dataclasses.replace(data, source="synthetic")
+    if not Path(root).is_dir():
+        raise DataError(f"--data.root {root}: no such folder; {EXPECTED}")
+    source = "folder" if data.source == "auto" else data.source
+    return dataclasses.replace(data, source=source, root=root)
+
+
+def open_source(data: DataConfig) -> Source:
+    """Lists the photos of a configuration whose source is resolved.
+
+    Raises:
+      DataError: when the folder has no layout that is understood.
+    """
+    if data.source == "synthetic":
+        return _open_synthetic(data)
+    root = Path(data.root)
+    return _open_files(data, list_photos(root), root)
+
+
+def _open_files(data: DataConfig, listing: Listing, root: Path) -> Source:
+    reader = FileReader(
+        root=str(root),
+        size=tuple(data.photo_size),
+        fit=data.fit,
+        rotate_to_fit=data.rotate_to_fit,
+        max_megapixels=data.max_megapixels,
+        max_file_bytes=data.max_file_megabytes * 1e6,
+    )
+    contents = _hash_files(root, [entry.file for entry in listing.entries])
+    # Where the folder lies says nothing about its photos.
+    placeless = dataclasses.replace(reader, root="")
+    fingerprint = _fingerprint(listing, placeless, [contents, HEIC_SUPPORTED])
+    return Source(root.resolve().name, listing, reader, fingerprint)
+
+
+def _open_synthetic(data: DataConfig) -> Source:
+    counts = (data.synthetic.train, data.synthetic.val, data.synthetic.test)
+    names = [split for split, count in zip(SPLITS, counts, strict=True) for _ in range(count)]
+    entries = tuple(
+        Entry(
+            file=f"synthetic-{index:06d}",
+            label=synthetic.CLASSES[index % len(synthetic.CLASSES)],
+            split=split,
+            group=f"synthetic-{index:06d}",
+            metadata={"index": str(index)},
+        )
+        for index, split in enumerate(names)
+    )
+    listing = Listing(entries=entries, classes=synthetic.CLASSES, refused={}, ignored=())
+    reader = SyntheticReader(size=tuple(data.photo_size), seed=data.synthetic.seed)
+    code = hashlib.sha256(Path(synthetic.__file__).read_bytes()).hexdigest()
+    return Source("SYNTHETIC", listing, reader, _fingerprint(listing, reader, code), generated=True)
+
+
+def _fingerprint(listing: Listing, reader: Reader, contents: Any) -> str:
+    entries = [dataclasses.asdict(entry) for entry in listing.entries]
+    parts = [_FORMAT, entries, listing.classes, dataclasses.asdict(reader), contents]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _hash_files(root: Path, files: Sequence[str]) -> list[str]:
+    def hash_file(file: str) -> str:
+        try:
+            with (root / file).open("rb") as content:
+                return hashlib.file_digest(content, "sha256").hexdigest()
+        except OSError as error:
+            return f"unreadable: {error.strerror}"
+
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        return list(pool.map(hash_file, files))
