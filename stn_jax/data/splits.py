@@ -1,11 +1,11 @@
 """Which photo is for training, validation or the test: deterministic, stratified, by group."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
-from stn_jax.data.errors import DataError
+from stn_jax.data.errors import DataError, printable
 from stn_jax.data.folder import SPLITS
 
 
@@ -21,9 +21,10 @@ def assign_splits(
 ) -> list[str]:
     """Puts every photo into train, val or test.
 
-    Splits that are given stay as they are; of val and test, what is not given is taken from the
-    photos that are not yet in either. Whole units move, in an order that is a hash of the seed and
-    their name: a new photo changes little about where the others go.
+    Splits that are given stay as they are. Of val and test, what nobody gives is taken from the
+    photos of which nothing is said or, where something is said of all, from train. Whole units
+    move, in an order that is a hash of the seed and their name: a new photo changes little about
+    where the others go. A photo of which nothing is said follows the others of its unit.
 
     Args:
       labels: class index of each photo.
@@ -38,16 +39,20 @@ def assign_splits(
       DataError: when a class is too small, or a split ends up without one of the classes.
     """
     labels = np.asarray(labels)
-    splits = np.array(given, dtype="<U5")
-    present = set(splits) - {""}
-    splits[splits == ""] = "train"
+    present = set(given) - {""}
+    said = {unit: split for unit, split in zip(units, given, strict=True) if split}
+    splits = np.array([said.get(unit, "") for unit in units], dtype="<U5")
+    source = "" if "" in splits else "train"
+    whole = np.bincount(labels[splits == source], minlength=len(classes))
     for split, size in (("test", test_size), ("val", val_size)):
         if split in present:
             continue
-        pool = np.flatnonzero(splits == "train")
-        wanted = _targets(np.bincount(labels[pool], minlength=len(classes)), size, split, classes)
+        pool = np.flatnonzero(splits == source)
+        left = np.bincount(labels[pool], minlength=len(classes))
+        wanted = _targets(whole, left, size, split, classes)
         splits[_take(pool, labels, units, wanted, f"{seed}:{split}")] = split
-    _check(splits, labels, units, classes)
+    splits[splits == ""] = "train"
+    _check([own or got for own, got in zip(given, splits, strict=True)], labels, units, classes)
     return splits.tolist()
 
 
@@ -62,16 +67,19 @@ def count_classes(
     }
 
 
-def _targets(counts: np.ndarray, size: float, split: str, classes: Sequence[str]) -> np.ndarray:
+def _targets(
+    whole: np.ndarray, left: np.ndarray, size: float, split: str, classes: Sequence[str]
+) -> np.ndarray:
+    """How many photos of each class to take, of `whole` at the start and `left` by now."""
     option = f"--data.{split}-size"
     if size <= 0:
         raise DataError(f"{option} {size} must be positive: a fraction below 1, or a count")
     if size < 1:
-        wanted = np.maximum(1, np.rint(counts * size).astype(int))
+        wanted = np.maximum(1, np.rint(whole * size).astype(int))
     else:
         share, rest = divmod(int(size), len(classes))
         wanted = share + (np.arange(len(classes)) < rest)
-    for name, count, want in zip(classes, counts, wanted, strict=True):
+    for name, count, want in zip(classes, left, wanted, strict=True):
         if want >= count:
             raise DataError(
                 f"class {name} has {count} photos left, too few for {want} in {split} and some "
@@ -99,16 +107,16 @@ def _take(
 
 
 def _check(
-    splits: np.ndarray, labels: np.ndarray, units: Sequence[str], classes: Sequence[str]
+    splits: Sequence[str], labels: np.ndarray, units: Sequence[str], classes: Sequence[str]
 ) -> None:
-    homes: Mapping[str, str] = {}
-    for unit, split in zip(units, splits.tolist(), strict=True):
+    homes: dict[str, str] = {}
+    for unit, split in zip(units, splits, strict=True):
         if homes.setdefault(unit, split) != split:
             raise DataError(
-                f"{unit} has photos in both {homes[unit]} and {split}: the test would be of "
-                "patients seen in training. Put each group into one split"
+                f"{printable(unit)} has photos in both {homes[unit]} and {split}: the test would "
+                "be of patients seen in training. Put each group into one split"
             )
-    for split, counts in count_classes(splits.tolist(), labels.tolist(), classes).items():
+    for split, counts in count_classes(splits, labels.tolist(), classes).items():
         for name, count in counts.items():
             if not count:
                 raise DataError(f"class {name} has no photo in {split}: every split needs some")
