@@ -6,9 +6,10 @@ from jax.typing import ArrayLike
 from jaxtyping import Float, Real
 
 from stn_jax.sampling import checks
+from stn_jax.sampling.interpolation import interpolate, result_type, sum_type, take
+from stn_jax.sampling.padding import PADDING_MODES, blend, coverage, pad
 
 MODES = ("bilinear", "nearest")
-PADDING_MODES = ("zeros", "border", "reflection")
 
 
 def grid_sample(
@@ -20,7 +21,27 @@ def grid_sample(
     align_corners: bool = False,
     fill_value: Real[ArrayLike, "..."] | float | int = 0.0,
 ) -> Float[Array, "batch out_height out_width channels"]:
-    """Reads images at the positions of a grid."""
+    """Reads images at the positions of a grid, as torch's `grid_sample` does.
+
+    Args:
+      images: any float type or integers, pixels channels-last.
+      grid: positions (x, y) in float32 or float64; -1 and 1 are the image's edges.
+      mode: bilinear or nearest.
+      padding_mode: what lies outside: zeros (the fill value), border (the nearest pixel of the
+        edge) or reflection (the image, mirrored).
+      align_corners: whether -1 and 1 are the centres of the outermost pixels instead of the edges.
+      fill_value: what lies outside with zeros padding; a number, or one for each channel. It is
+        blended in over the last pixel, as torch blends in its 0.
+
+    Returns:
+      Crops in the images' type, or float32 for integers. At a position that is not finite, or so
+      far away that no float32 can tell its pixel, they hold the fill value, the edge value (for
+      border) or the first pixel (for reflection), and carry no gradient.
+
+    Raises:
+      TypeError: images are not numbers, or the grid is not float32 or float64.
+      ValueError: a shape or an option is not one of the above.
+    """
     images = checks.images_like("images", images)
     grid = checks.floating("grid", grid, ("batch", "out_height", "out_width", 2))
     if grid.dtype.itemsize < 4:
@@ -28,12 +49,10 @@ def grid_sample(
     checks.same_batch("images", images, "grid", grid)
     height, width = images.shape[1:3]
     shrink = 1 if align_corners else 0
-    x = grid[..., 0] * ((width - shrink) / 2) + (width - 1) / 2
-    y = grid[..., 1] * ((height - shrink) / 2) + (height - 1) / 2
     return sample_pixels(
         images,
-        x,
-        y,
+        grid[..., 0] * ((width - shrink) / 2) + (width - 1) / 2,
+        grid[..., 1] * ((height - shrink) / 2) + (height - 1) / 2,
         mode=mode,
         padding_mode=padding_mode,
         align_corners=align_corners,
@@ -41,52 +60,33 @@ def grid_sample(
     )
 
 
-def sample_pixels(images, x, y, *, mode, padding_mode, align_corners, fill_value):
-    """Reads images at pixel positions (0 at the centre of the first pixel)."""
+def sample_pixels(
+    images: Array,
+    x: Float[Array, "batch out_height out_width"],
+    y: Float[Array, "batch out_height out_width"],
+    *,
+    mode: str,
+    padding_mode: str,
+    align_corners: bool,
+    fill_value: ArrayLike,
+) -> Array:
+    """Reads images at pixel positions: 0 is the centre of the first pixel.
+
+    The other arguments are those of `grid_sample`.
+    """
     checks.choice("mode", mode, MODES)
     checks.choice("padding_mode", padding_mode, PADDING_MODES)
-    height, width = images.shape[1:3]
-    x = _pad(x, width, padding_mode, align_corners)
-    y = _pad(y, height, padding_mode, align_corners)
-    out_type = images.dtype if jnp.issubdtype(images.dtype, jnp.floating) else jnp.float32
-    dtype = jnp.promote_types(jnp.promote_types(out_type, jnp.float32), x.dtype)
-    fill = jnp.broadcast_to(jnp.asarray(fill_value, dtype), images.shape[3:])[None, None, None]
-
-    def tap(ix, iy):
-        ix, iy = ix.astype(jnp.int32), iy.astype(jnp.int32)
-        inside = (ix >= 0) & (ix < width) & (iy >= 0) & (iy < height)
-        index = jnp.clip(iy, 0, height - 1) * width + jnp.clip(ix, 0, width - 1)
-        flat = images.reshape(images.shape[0], height * width, images.shape[3])
-        values = jnp.take_along_axis(flat, index.reshape(index.shape[0], -1, 1), axis=1)
-        values = values.reshape(*index.shape, -1).astype(dtype)
-        return jnp.where(inside[..., None], values, fill)
-
+    batch, height, width, channels = images.shape
+    pixels = images.reshape(batch, height * width, channels)
+    inside_x = pad(x, width, padding_mode, align_corners)
+    inside_y = pad(y, height, padding_mode, align_corners)
     if mode == "nearest":
-        return tap(jnp.round(lax.stop_gradient(x)), jnp.round(lax.stop_gradient(y))).astype(
-            out_type
-        )
-    left, top = jnp.floor(lax.stop_gradient(x)), jnp.floor(lax.stop_gradient(y))
-    wx, wy = (x - left)[..., None], (y - top)[..., None]
-    upper = tap(left, top) * (1 - wx) + tap(left + 1, top) * wx
-    lower = tap(left, top + 1) * (1 - wx) + tap(left + 1, top + 1) * wx
-    return (upper * (1 - wy) + lower * wy).astype(out_type)
-
-
-def _pad(position, length, padding_mode, align_corners):
+        x, y, column, row = (jnp.round(lax.stop_gradient(p)) for p in (x, y, inside_x, inside_y))
+        values = take(pixels, row.astype(jnp.int32) * width + column.astype(jnp.int32))
+        values = values.astype(sum_type(images, x))
+    else:
+        values = interpolate(pixels, inside_x, inside_y, width, height, 0)
     if padding_mode == "zeros":
-        return jnp.where((position >= -1) & (position < length), position, -2.0)
-    if padding_mode == "reflection":
-        low, high = (0.0, length - 1.0) if align_corners else (-0.5, length - 0.5)
-        near = jnp.abs(position) < 2.0**30
-        safe = jnp.where(near, position, 0.0)
-        span = max(high - low, 1)
-        away = jnp.abs(safe - low)
-        extra = jnp.fmod(away, span)
-        flips = lax.stop_gradient(jnp.floor(away / span))
-        position = jnp.where(flips % 2 == 0, extra + low, span - extra + low)
-        if high == low:
-            position = jnp.zeros_like(position)
-        position = jnp.where(near, position, 0.0)
-    inner = (position > 0) & (position < length - 1)
-    edge = jnp.where(lax.stop_gradient(position) > 0, length - 1.0, 0.0)
-    return jnp.where(inner, position, edge)
+        covered = coverage(x, width, 1.0) * coverage(y, height, 1.0)
+        values = blend(values, covered, fill_value)
+    return values.astype(result_type(images))
