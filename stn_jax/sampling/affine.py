@@ -44,7 +44,7 @@ def compose(
 
 
 def invert(theta: Float[ArrayLike, "batch 2 3"]) -> Float[Array, "batch 2 3"]:
-    """The map that undoes `theta`: `compose(theta, invert(theta))` is the identity.
+    """The map that undoes `theta`: composed with it, in either order, it is the identity.
 
     A theta that flattens the plane has no inverse; its result is not finite.
     """
