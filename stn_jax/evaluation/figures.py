@@ -260,7 +260,7 @@ def risk_coverage_figure(table: PredictionTable, summary: Mapping[str, Any]) -> 
     )
     coverage, risk = selective.risk_coverage(table.confidence, table.correct)
     accepted = np.rint(coverage * len(table)).astype(int)
-    limits = [wilson(int(round(r * n)), int(n)) for r, n in zip(risk, accepted, strict=True)]
+    limits = [wilson(round(float(r * n)), int(n)) for r, n in zip(risk, accepted, strict=True)]
     axes.fill_between(
         coverage,
         [limit.low for limit in limits],

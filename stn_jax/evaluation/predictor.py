@@ -1,4 +1,4 @@
-"""From a workdir to predictions: the only way, for evaluation, predict.py and the web page alike."""
+"""From a workdir to predictions: the only way, for evaluation, predict.py and the page alike."""
 
 import dataclasses
 import hashlib
@@ -23,7 +23,7 @@ from stn_jax.training.workdir import Run, WorkdirError, read_run
 
 METRICS = Path("evaluation/metrics.json")
 """Where, in a workdir, an evaluation keeps the temperature and threshold it decided on."""
-_CHUNK = 8
+CHUNK = 8
 """Photos in every call of the compiled model, filled up where there are fewer. One shape means one
 program, so how many photos are asked for together can never change an answer."""
 
@@ -148,9 +148,9 @@ class Predictor:
         files = names or [_name(photo, i) for i, photo in enumerate(photos)]
         return [
             prediction
-            for start in range(0, len(loaded), _CHUNK)
+            for start in range(0, len(loaded), CHUNK)
             for prediction in self.answer(
-                loaded[start : start + _CHUNK], files[start : start + _CHUNK]
+                loaded[start : start + CHUNK], files[start : start + CHUNK]
             )
         ]
 
@@ -195,8 +195,8 @@ class Predictor:
           theta: look there instead of where the localization net would.
         """
         parts = [
-            self._read_chunk(photos[start : start + _CHUNK], theta)
-            for start in range(0, len(photos), _CHUNK)
+            self._read_chunk(photos[start : start + CHUNK], theta)
+            for start in range(0, len(photos), CHUNK)
         ]
         return Reading(
             *(
@@ -207,10 +207,10 @@ class Predictor:
 
     def _read_chunk(self, photos: np.ndarray, theta: np.ndarray | None) -> Reading:
         count = len(photos)
-        missing = _CHUNK - count
+        missing = CHUNK - count
         photos = np.pad(photos, [(0, missing), (0, 0), (0, 0), (0, 0)])
         if theta is not None:
-            theta = np.broadcast_to(np.float32(theta), (_CHUNK, *theta.shape))
+            theta = np.broadcast_to(np.float32(theta), (CHUNK, *theta.shape))
         logits, theta, area, crops = jax.device_get(self._apply(self._variables, photos, theta))
         return Reading(
             raw=softmax(logits[:count]),
@@ -285,8 +285,8 @@ def read_answering(workdir: Path, fingerprint: str) -> Answering:
 
 def chunks(split: Sequence[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
     """Items of a prepared split, as many at a time as the predictor takes in one call."""
-    for start in range(0, len(split), _CHUNK):
-        yield [split[i] for i in range(start, min(start + _CHUNK, len(split)))]
+    for start in range(0, len(split), CHUNK):
+        yield [split[i] for i in range(start, min(start + CHUNK, len(split)))]
 
 
 def _fingerprint(variables: PyTree) -> str:

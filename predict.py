@@ -1,0 +1,56 @@
+"""Answers photos with a trained model, one JSON object a line."""
+
+import dataclasses
+import json
+import sys
+from pathlib import Path
+
+import tyro
+
+from stn_jax import cli
+from stn_jax.config import ConfigError
+
+
+@dataclasses.dataclass(frozen=True)
+class Command:
+    """Answer photos with a trained model, one JSON object a line.
+
+    The exit status is 1 when any photo was refused; the others are answered all the same.
+    """
+
+    photos: tyro.conf.Positional[tuple[str, ...]]
+    """Photos; folders stand for every file in them, and - for a list of names, a line each, on
+    standard input."""
+    workdir: Path
+    """Folder of the run."""
+    crops: Path | None = None
+    """Folder for the areas of interest as PNG files, if wanted."""
+
+
+def main() -> int:
+    """Reads the command line and answers."""
+    command = tyro.cli(Command)
+    if not command.photos:
+        raise ConfigError("name at least one photo, folder, or - for a list on standard input")
+    from stn_jax.data.photo import PhotoError
+    from stn_jax.evaluation.files import answer_files, list_files, save_crop
+    from stn_jax.evaluation.predictor import load_predictor
+
+    predictor = load_predictor(command.workdir)
+    if predictor.answering.note:
+        print(f"note: no answers: {predictor.answering.note}", file=sys.stderr)
+    refused = 0
+    for number, answer in enumerate(answer_files(predictor, list_files(command.photos, sys.stdin))):
+        if isinstance(answer, PhotoError):
+            refused += 1
+            print(f"refused: {answer}", file=sys.stderr, flush=True)
+            continue
+        fields = answer.to_json()
+        if command.crops is not None:
+            fields["crop"] = str(save_crop(answer, command.crops, number))
+        print(json.dumps(fields), flush=True)
+    return cli.FAILED if refused else 0
+
+
+if __name__ == "__main__":
+    sys.exit(cli.run(main))

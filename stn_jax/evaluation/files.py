@@ -1,0 +1,52 @@
+"""Photos named on a command line to answers."""
+
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from PIL import Image
+
+from stn_jax.data.photo import Photo, PhotoError
+from stn_jax.evaluation.predictor import CHUNK, Prediction, Predictor
+
+
+def list_files(names: Sequence[str], stdin: Iterable[str]) -> Iterator[str]:
+    """Files behind names: a folder stands for the files in it, `-` for the names on `stdin`."""
+    for name in names:
+        if name == "-":
+            yield from list_files([line.rstrip("\n") for line in stdin if line.strip()], ())
+        elif Path(name).is_dir():
+            yield from (
+                str(path)
+                for path in sorted(Path(name).rglob("*"))
+                if path.is_file() and not path.name.startswith(".")
+            )
+        else:
+            yield name
+
+
+def answer_files(predictor: Predictor, files: Iterable[str]) -> Iterator[Prediction | PhotoError]:
+    """Answers files in their order; those that cannot be used come back as their refusal."""
+    files = iter(files)
+    while batch := list(itertools.islice(files, CHUNK)):
+        loaded = [_load(predictor, file) for file in batch]
+        usable = [i for i, photo in enumerate(loaded) if isinstance(photo, Photo)]
+        answers = predictor.answer([loaded[i] for i in usable], [batch[i] for i in usable])
+        by_place = dict(zip(usable, answers, strict=True))
+        for i, photo in enumerate(loaded):
+            yield by_place.get(i, photo)
+
+
+def save_crop(prediction: Prediction, folder: Path, number: int) -> Path:
+    """Writes the area of interest as the classifier saw it; the number keeps names apart."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{number:05d}-{Path(prediction.file).stem}.png"
+    Image.fromarray(prediction.crop.squeeze()).save(path)
+    return path
+
+
+def _load(predictor: Predictor, file: str) -> Photo | PhotoError:
+    try:
+        return predictor.load(file, name=file)
+    except PhotoError as error:
+        return error
