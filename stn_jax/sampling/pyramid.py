@@ -2,6 +2,7 @@
 
 import jax.numpy as jnp
 from jax import Array
+from jax.typing import DTypeLike
 from jaxtyping import Float, Real
 
 # A cubic B-spline's halving filter. A 2x2 mean leaves 0.16 of a cosine of 0.45 cycles a pixel,
@@ -25,7 +26,7 @@ def build_levels(
     return levels
 
 
-def _halve(images: Array, axis: int, dtype: jnp.dtype) -> Array:
+def _halve(images: Array, axis: int, dtype: DTypeLike) -> Array:
     length = images.shape[axis]
     half = (length + 1) // 2
     padding = [(0, 0)] * 4
