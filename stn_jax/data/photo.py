@@ -206,7 +206,9 @@ def _length_of(path: str | os.PathLike, name: str) -> int:
     return found.st_size
 
 
-def pad(pixels: Pixels, size: tuple[int, int], fill_color: tuple[float, float, float]) -> Pixels:
+def pad(
+    pixels: Pixels, size: tuple[int, int], fill_color: tuple[float, float, float]
+) -> UInt8[np.ndarray, "padded_height padded_width 3"]:
     """Centres `pixels` in a field of `fill_color` (0..255, rounded) of the given size."""
     height, width = pixels.shape[:2]
     top, left = padding((height, width), size)
@@ -298,6 +300,8 @@ def _placement(
 
 
 def _orientation(image: Image.Image) -> int:
+    if image.format == "TIFF":
+        return 1  # Pillow turns these upright by itself
     # Broken EXIF is common and no reason to lose a photo: it is then taken as upright.
     try:
         return int(image.getexif().get(ExifTags.Base.Orientation, 1))
