@@ -6,9 +6,9 @@ import textwrap
 
 import numpy as np
 import pytest
-from conftest import encode, encode_png, make_pixels
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from made_photos import encode, encode_png, make_pixels
 from PIL import ExifTags, Image, ImageChops, ImageCms, PngImagePlugin
 
 from stn_jax.data.photo import (
