@@ -11,7 +11,7 @@ from jaxtyping import Float
 
 from stn_jax.sampling import checks
 from stn_jax.sampling.interpolation import interpolate, result_type
-from stn_jax.sampling.padding import PADDING_MODES, blend, coverage, pad
+from stn_jax.sampling.padding import PADDING_MODES, blend, clamp, coverage, pad
 from stn_jax.sampling.pyramid import build_levels
 from stn_jax.sampling.strides import Strides
 
@@ -69,7 +69,7 @@ def _read_pyramid(images: Array, x: Array, y: Array, stride: Array) -> Array:
         size = jnp.asarray(columns)[place], jnp.asarray(rows)[place]
         shrunk = jnp.exp2(-level)
         level_x, level_y = (
-            pad((position + 0.5) * shrunk - 0.5, length, "border", False)
+            clamp((position + 0.5) * shrunk - 0.5, length)
             for position, length in zip((x, y), size, strict=True)
         )
         return interpolate(pixels, level_x, level_y, *size, jnp.asarray(starts)[place])

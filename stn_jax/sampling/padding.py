@@ -17,8 +17,19 @@ def pad(position: Array, length: int, padding_mode: str, align_corners: bool) ->
     """
     if padding_mode == "reflection":
         position = _reflect(position, length, align_corners)
-    after_start = position >= 0 if padding_mode == "zeros" else position > 0
-    edge = jnp.where(position > 0, length - 1.0, 0.0).astype(position.dtype)
+    return clamp(position, length, with_first=padding_mode == "zeros")
+
+
+def clamp(position: Array, length: ArrayLike, *, with_first: bool = False) -> Array:
+    """Moves positions into [0, length - 1]; those moved have no gradient, nor have those on an end.
+
+    Args:
+      position: positions; NaN goes to 0.
+      length: number of pixels.
+      with_first: let the gradient pass at 0.
+    """
+    after_start = position >= 0 if with_first else position > 0
+    edge = jnp.where(position > 0, length - 1, 0).astype(position.dtype)
     return jnp.where(after_start & (position < length - 1), position, edge)
 
 
