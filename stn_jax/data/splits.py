@@ -40,7 +40,7 @@ def assign_splits(
     """
     labels = np.asarray(labels)
     present = set(given) - {""}
-    said = {unit: split for unit, split in zip(units, given, strict=True) if split}
+    said = _said_of_units(units, given)
     splits = np.array([said.get(unit, "") for unit in units], dtype="<U5")
     source = "" if "" in splits else "train"
     whole = np.bincount(labels[splits == source], minlength=len(classes))
@@ -52,7 +52,7 @@ def assign_splits(
         wanted = _targets(whole, left, size, split, classes)
         splits[_take(pool, labels, units, wanted, f"{seed}:{split}")] = split
     splits[splits == ""] = "train"
-    _check([own or got for own, got in zip(given, splits, strict=True)], labels, units, classes)
+    _check_classes(splits.tolist(), labels.tolist(), classes)
     return splits.tolist()
 
 
@@ -93,7 +93,7 @@ def _take(
 ) -> list[int]:
     """Photos of the pool, in whole units, whose classes come as near to `wanted` as they can."""
     members: dict[str, list[int]] = {}
-    for index in pool:
+    for index in pool.tolist():
         members.setdefault(units[index], []).append(index)
     order = sorted(members, key=lambda unit: hashlib.sha256(f"{salt}:{unit}".encode()).digest())
     missing = wanted.copy()
@@ -106,17 +106,19 @@ def _take(
     return taken
 
 
-def _check(
-    splits: Sequence[str], labels: np.ndarray, units: Sequence[str], classes: Sequence[str]
-) -> None:
-    homes: dict[str, str] = {}
-    for unit, split in zip(units, splits, strict=True):
-        if homes.setdefault(unit, split) != split:
+def _said_of_units(units: Sequence[str], given: Sequence[str]) -> dict[str, str]:
+    said: dict[str, str] = {}
+    for unit, split in zip(units, given, strict=True):
+        if split and said.setdefault(unit, split) != split:
             raise DataError(
-                f"{printable(unit)} has photos in both {homes[unit]} and {split}: the test would "
+                f"{printable(unit)} has photos in both {said[unit]} and {split}: the test would "
                 "be of patients seen in training. Put each group into one split"
             )
-    for split, counts in count_classes(splits, labels.tolist(), classes).items():
+    return said
+
+
+def _check_classes(splits: Sequence[str], labels: Sequence[int], classes: Sequence[str]) -> None:
+    for split, counts in count_classes(splits, labels, classes).items():
         for name, count in counts.items():
             if not count:
                 raise DataError(f"class {name} has no photo in {split}: every split needs some")

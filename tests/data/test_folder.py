@@ -1,0 +1,213 @@
+import os
+
+import pytest
+
+from stn_jax.data.errors import DataError
+from stn_jax.data.folder import Entry, list_photos
+
+
+def write(root, *files, content=b"x"):
+    for file in files:
+        path = root / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    return root
+
+
+def table(root, text, *files):
+    write(root, *files)
+    (root / "photos.csv").write_text(text, encoding="utf-8")
+    return root
+
+
+def test_sub_folders_are_classes_however_deep_the_photos_lie(tmp_path):
+    write(tmp_path, "b/1.jpg", "a/2.jpg", "a/visit 1/left/3.jpg")
+    listing = list_photos(tmp_path)
+    assert listing.classes == ("a", "b")
+    assert listing.entries == (
+        Entry(file="a/2.jpg", label="a"),
+        Entry(file="a/visit 1/left/3.jpg", label="a"),
+        Entry(file="b/1.jpg", label="b"),
+    )
+    assert not listing.refused
+    assert not listing.warnings
+
+
+def test_a_label_comes_from_the_class_folder_not_from_the_rest_of_the_path(tmp_path):
+    root = write(tmp_path / "malignant" / "data", "benign/malignant/1.jpg", "malignant/2.jpg")
+    assert [entry.label for entry in list_photos(root).entries] == ["benign", "malignant"]
+
+
+def test_split_folders_are_taken_as_given(tmp_path):
+    write(tmp_path, *(f"{split}/{c}/1.jpg" for split in ("train", "val", "test") for c in "ab"))
+    listing = list_photos(tmp_path)
+    assert {entry.file: entry.split for entry in listing.entries} == {
+        f"{split}/{c}/1.jpg": split for split in ("train", "val", "test") for c in "ab"
+    }
+    assert listing.classes == ("a", "b")
+
+
+def test_a_table_gives_labels_splits_groups_and_whatever_else(tmp_path):
+    table(
+        tmp_path,
+        "\ufefffile,label,group,split,skin_type\n"
+        '"x, y.jpg",eczema,p1,test,FST3\n'
+        "deep/z.jpg,psoriasis,,,\n",
+        "x, y.jpg",
+        "deep/z.jpg",
+    )
+    assert list_photos(tmp_path).entries == (
+        Entry("deep/z.jpg", "psoriasis", metadata={"skin_type": ""}),
+        Entry("x, y.jpg", "eczema", "test", "p1", {"skin_type": "FST3"}),
+    )
+
+
+def test_names_of_every_kind_are_kept(tmp_path):
+    names = ["ünïcödé 皮膚.jpg", "two  spaces.jpg", "new\nline.jpg", "n" * 246 + ".jpg", "[b]x.jpg"]
+    write(tmp_path, *(f"a/{name}" for name in names), "b/1.jpg")
+    found = {entry.file.removeprefix("a/") for entry in list_photos(tmp_path).entries}
+    assert found == {*names, "b/1.jpg"}
+
+
+def test_a_name_that_is_no_text_is_refused(tmp_path):
+    write(tmp_path, "a/1.jpg", "b/1.jpg")
+    with open(os.fsencode(tmp_path / "a") + b"/\xff.jpg", "wb"):
+        pass
+    listing = list_photos(tmp_path)
+    assert list(listing.refused.values()) == ["its name is not valid UTF-8: rename it"]
+    assert len(listing.entries) == 2
+
+
+def test_what_is_no_photo_by_its_name_is_ignored_and_said(tmp_path):
+    write(tmp_path, "a/1.jpg", "b/1.jpg", "a/notes.txt", "a/.DS_Store", "b/Thumbs.db", "stray.jpg")
+    listing = list_photos(tmp_path)
+    assert listing.ignored == ("a/notes.txt", "stray.jpg")
+    assert listing.warnings == ("1 files lie outside the class folders, such as stray.jpg",)
+
+
+def test_links_out_of_the_folder_are_refused_and_those_inside_are_followed(tmp_path):
+    outside = write(tmp_path / "outside", "secret.jpg", "dir/x.jpg")
+    root = write(tmp_path / "root", "a/1.jpg", "b/1.jpg")
+    (root / "a" / "out.jpg").symlink_to(outside / "secret.jpg")
+    (root / "a" / "up.jpg").symlink_to("../../outside/secret.jpg")
+    (root / "a" / "nowhere.jpg").symlink_to("absent.jpg")
+    (root / "a" / "dir").symlink_to(outside / "dir")
+    (root / "b" / "in.jpg").symlink_to("../a/1.jpg")
+    listing = list_photos(root)
+    assert listing.refused == {
+        "a/dir": "leads out of the folder",
+        "a/nowhere.jpg": "leads nowhere",
+        "a/out.jpg": "leads out of the folder",
+        "a/up.jpg": "leads out of the folder",
+    }
+    assert [entry.file for entry in listing.entries] == ["a/1.jpg", "b/1.jpg", "b/in.jpg"]
+
+
+def test_a_table_cannot_lead_out_of_the_folder(tmp_path):
+    write(tmp_path, "outside.jpg")
+    root = table(
+        tmp_path / "root",
+        f"file,label\n../outside.jpg,a\n{tmp_path}/outside.jpg,a\nin.jpg,a\nother.jpg,b\nno.jpg,b\n",
+        "in.jpg",
+        "other.jpg",
+    )
+    assert list_photos(root).refused == {
+        "../outside.jpg": "leads out of the folder",
+        f"{tmp_path}/outside.jpg": "leads out of the folder",
+        "no.jpg": "no such file (photos.csv line 6)",
+    }
+
+
+def test_a_pipe_is_not_opened(tmp_path):
+    write(tmp_path, "a/1.jpg", "b/1.jpg")
+    os.mkfifo(tmp_path / "a" / "pipe.jpg")
+    assert list_photos(tmp_path).refused == {"a/pipe.jpg": "not a file"}
+
+
+def test_what_a_table_leaves_out_or_says_twice_is_warned_of(tmp_path):
+    table(tmp_path, "file,label\n1.jpg,a\n2.jpg,b\n1.jpg,a\n", "1.jpg", "2.jpg", "3.jpg")
+    listing = list_photos(tmp_path)
+    assert listing.warnings == (
+        "1 rows of photos.csv repeat an earlier one, such as 1.jpg",
+        "1 files are not in photos.csv and were ignored, such as 3.jpg",
+    )
+    assert listing.ignored == ("3.jpg",)
+
+
+def test_a_class_whose_photos_are_all_missing_is_still_a_class(tmp_path):
+    table(tmp_path, "file,label\n1.jpg,a\n2.jpg,b\n3.jpg,c\n", "1.jpg", "2.jpg")
+    assert list_photos(tmp_path).classes == ("a", "b", "c")
+
+
+EXPECTED = r"expected one sub-folder for each class .* or a table photos\.csv with columns"
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ([], f"no sub-folders in it; {EXPECTED}"),
+        (["1.jpg", "2.jpg"], f"no sub-folders in it; {EXPECTED}"),
+        (["a/1.jpg", "a/2.jpg"], f"only one class, a; a classifier needs two or more: {EXPECTED}"),
+        (["a/1.jpg", "b/"], "b: no photos in this class folder; add some, or remove the folder"),
+        (["a/1.jpg", "b/notes.txt"], "b: no photos in this class folder"),
+        (["train/a/1.jpg", "c/1.jpg"], "has train beside c; a folder with splits needs train/"),
+        (["test/a/1.jpg", "test/b/1.jpg"], "has test beside nothing; .* needs train/"),
+        (["train/1.jpg"], f"no class folders in it; {EXPECTED}"),
+    ],
+)
+def test_folders_of_no_use_are_refused_with_what_was_expected(tmp_path, files, message):
+    for file in files:
+        if file.endswith("/"):
+            (tmp_path / file).mkdir()
+        else:
+            write(tmp_path, file)
+    with pytest.raises(DataError, match=message):
+        list_photos(tmp_path)
+
+
+def test_an_absent_folder_is_refused_with_what_was_expected(tmp_path):
+    with pytest.raises(DataError, match=rf"--data\.root .*absent: no such folder; {EXPECTED}"):
+        list_photos(tmp_path / "absent")
+
+
+def test_a_class_of_refused_files_only_says_why(tmp_path):
+    root = write(tmp_path / "root", "a/1.jpg", "b/.keep")
+    (root / "b" / "out.jpg").symlink_to("/etc/hostname")
+    with pytest.raises(DataError, match=r"b: no photos .* \(b/out.jpg: leads out of the folder\)"):
+        list_photos(root)
+
+
+def test_a_folder_that_may_not_be_read_is_an_error_not_a_crash(tmp_path, monkeypatch):
+    write(tmp_path, "a/1.jpg", "b/1.jpg")
+
+    def iterdir(self):
+        raise PermissionError(13, "Permission denied", str(self))
+
+    monkeypatch.setattr("pathlib.Path.iterdir", iterdir)
+    with pytest.raises(DataError, match=r"cannot be read \(Permission denied\)"):
+        list_photos(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "no column file and label"),
+        ("path,label\n", "no column file"),
+        ("file,label\n", "no rows"),
+        ("file,label\n1.jpg,\n", "line 2: file and label must both be given"),
+        ("file,label,split\n1.jpg,a,validation\n", "line 2: split 'validation' must be train"),
+        ("file,label\n1.jpg,a\n1.jpg,b\n", "line 3: 1.jpg is b here and a above"),
+        ("file,label\n1.jpg,a\n2.jpg,a\n", "only one class, a"),
+    ],
+)
+def test_tables_of_no_use_are_refused_by_line(tmp_path, text, message):
+    table(tmp_path, text, "1.jpg", "2.jpg")
+    with pytest.raises(DataError, match=message):
+        list_photos(tmp_path)
+
+
+@pytest.mark.parametrize("content", ["file,label\nü.jpg,a\n".encode("latin1"), b"file,label\n\0,a"])
+def test_tables_in_another_encoding_are_refused(tmp_path, content):
+    (tmp_path / "photos.csv").write_bytes(content)
+    with pytest.raises(DataError, match=r"not a table in UTF-8|no such file|only one class"):
+        list_photos(tmp_path)
