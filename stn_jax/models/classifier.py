@@ -59,6 +59,7 @@ def make_model(
     num_classes: int,
     mean_color: tuple[float, ...],
     precision: str = "float32",
+    remat: bool = False,
 ) -> STNClassifier:
     """Builds the network that a configuration describes.
 
@@ -67,6 +68,7 @@ def make_model(
       num_classes: length of the logits.
       mean_color: mean of the training photos, one value a channel, 0 to 255.
       precision: type of the networks' arithmetic, `float32` or `bfloat16`.
+      remat: compute the classifier's activations again in the backward pass.
     """
     fixed = config.transform if config.transform in ("identity", "centre") else None
     localization = LocalizationNet(
@@ -95,6 +97,7 @@ def make_model(
         dropout=config.dropout,
         batch_norm=config.batch_norm,
         global_pool=config.global_pool,
+        remat=remat,
         dtype=jnp.dtype(precision),
     )
     return STNClassifier(transformer=transformer, classifier=classifier)

@@ -92,7 +92,7 @@ class LocalizationNet(nn.Module):
         x = jnp.asarray(view, self.dtype)
         for i, features in enumerate(self.channels):
             if i:
-                x = nn.max_pool(x, (2, 2), strides=(2, 2))
+                x = nn.max_pool(x, window_shape=(2, 2), strides=(2, 2))
             side = 3 if i else 5
             x = nn.Conv(
                 features, (side, side), kernel_init=nn.initializers.he_normal(), dtype=self.dtype

@@ -21,6 +21,7 @@ class VGGLite(nn.Module):
       dropout: share of units dropped after each hidden dense layer while training.
       batch_norm: normalise after each convolution.
       global_pool: average the last feature maps over positions instead of flattening them.
+      remat: keep only what each block receives and compute the rest again in the backward pass.
       dtype: type of the arithmetic; weights and logits are float32 whatever it is.
     """
 
@@ -30,6 +31,7 @@ class VGGLite(nn.Module):
     dropout: float = 0.5
     batch_norm: bool = False
     global_pool: bool = False
+    remat: bool = False
     dtype: DTypeLike = jnp.float32
 
     @nn.compact
@@ -46,15 +48,21 @@ class VGGLite(nn.Module):
           Logits, float32.
         """
         x = images.astype(self.dtype)
+        convolve = VGGLite._convolve_block
+        if self.remat:
+            convolve = nn.remat(convolve, static_argnums=(2, 3))
         for block in self.channels:
-            for features in block:
-                x = self._convolve(x, features, train)
-            x = nn.max_pool(x, (2, 2), strides=(2, 2))
+            x = convolve(self, x, block, train)
         x = x.mean(axis=(1, 2)) if self.global_pool else x.reshape(len(x), -1)
         for units in self.dense:
             x = nn.relu(nn.Dense(units, kernel_init=_he_normal, dtype=self.dtype)(x))
             x = nn.Dropout(self.dropout, deterministic=not train)(x)
         return nn.Dense(self.num_classes, dtype=self.dtype)(x).astype(jnp.float32)
+
+    def _convolve_block(self, x: Array, block: tuple[int, ...], train: bool) -> Array:
+        for features in block:
+            x = self._convolve(x, features, train)
+        return nn.max_pool(x, window_shape=(2, 2), strides=(2, 2))
 
     def _convolve(self, x: Array, features: int, train: bool) -> Array:
         # A bias in front of batch normalisation is subtracted again at once.

@@ -17,6 +17,7 @@ import orbax.checkpoint as ocp
 from jaxtyping import PyTree
 
 from stn_jax.models import make_model
+from stn_jax.training.devices import agree_on, is_main
 from stn_jax.training.errors import CheckpointError, WorkdirError
 from stn_jax.training.state import init_state, make_optimizer
 from stn_jax.training.workdir import Run, read_run, write_atomically
@@ -24,27 +25,34 @@ from stn_jax.training.workdir import Run, read_run, write_atomically
 _log = logging.getLogger(__name__)
 _SUMS = "SHA256SUMS"
 _ORBAX_MARK = "_CHECKPOINT_METADATA"
+_NONE = -1
 
 
 class CheckpointStore:
     """Checkpoints of one kind in one folder, the newest `keep` of them.
 
     Saving returns as soon as the arrays are copied; files are written, and then summed, in the
-    background.
+    background. Every process of a job calls the same methods at the same steps.
     Without `keep` the store only reads, and leaves alone what another process may be writing.
     """
 
     def __init__(self, folder: Path, *, keep: int | None = None):
         self._folder = folder.absolute()
+        self._read_only = keep is None
         self._background = ThreadPoolExecutor(1, thread_name_prefix=f"save-{folder.name}")
         self._saving: Future[None] | None = None
-        if keep is None:
+        if self._read_only:
             options = ocp.CheckpointManagerOptions(read_only=True)
         else:
             options = ocp.CheckpointManagerOptions(max_to_keep=keep, cleanup_tmp_directories=True)
         self._manager = ocp.CheckpointManager(
             self._folder, item_names=("tree", "notes"), options=options
         )
+
+    @property
+    def latest(self) -> int | None:
+        """Step of the newest checkpoint."""
+        return max(self._manager.all_steps(), default=None)
 
     def save(self, step: int, tree: PyTree, notes: dict[str, Any]) -> None:
         """Starts to save; the save before it is finished first.
@@ -67,23 +75,27 @@ class CheckpointStore:
             raise self._failed(error) from error
         self._saving = self._background.submit(self._finish, step)
 
+    def check(self) -> None:
+        """Raises CheckpointError if the last save is known to have failed; waits for nothing."""
+        if self._saving is not None and self._saving.done():
+            self.wait()
+
     def wait(self) -> None:
         """Returns when everything is on the disk.
 
         Raises:
           CheckpointError: when it could not be written.
         """
-        if self._saving is None:
+        saving, self._saving = self._saving, None
+        if saving is None:
             return
         try:
-            self._saving.result()
+            saving.result()
         except (OSError, ValueError) as error:
             raise self._failed(error) from error
-        finally:
-            self._saving = None
 
     def restore(self, like: PyTree) -> tuple[int, PyTree, dict[str, Any]] | None:
-        """Reads the newest sound checkpoint.
+        """Reads the newest sound checkpoint; damaged ones are set aside.
 
         Args:
           like: shapes, types and shardings (`jax.ShapeDtypeStruct`) of the tree that was saved.
@@ -91,43 +103,60 @@ class CheckpointStore:
         Returns:
           (step, tree, notes), or None where there is no sound checkpoint.
         """
+        # One process looks, so that all take the same checkpoint.
+        step = agree_on(self._newest_sound() if is_main() else _NONE)
+        self._manager.reload()
+        if step == _NONE:
+            return None
+        args = ocp.args.Composite(tree=ocp.args.StandardRestore(like), notes=ocp.args.JsonRestore())
+        restored = self._manager.restore(step, args=args)
+        return step, restored["tree"], restored["notes"]
+
+    def close(self) -> None:
+        """Finishes writing and frees the threads.
+
+        Raises:
+          CheckpointError: when the last save could not be written.
+        """
+        try:
+            self.wait()
+        finally:
+            self._background.shutdown()
+            self._manager.close()
+
+    def _newest_sound(self) -> int:
         for step in sorted(self._manager.all_steps(), reverse=True):
             problem = find_damage(self._folder / str(step))
             if problem is None:
-                args = ocp.args.Composite(
-                    tree=ocp.args.StandardRestore(like), notes=ocp.args.JsonRestore()
-                )
-                restored = self._manager.restore(step, args=args)
-                return step, restored["tree"], restored["notes"]
+                return step
             self._set_aside(step, problem)
-        return None
-
-    def close(self) -> None:
-        """Finishes writing and frees the threads."""
-        self.wait()
-        self._background.shutdown()
-        self._manager.close()
+        return _NONE
 
     def _set_aside(self, step: int, problem: str) -> None:
         folder = self._folder / str(step)
+        if self._read_only:
+            _log.warning("checkpoint %s is damaged (%s): the one before is taken", folder, problem)
+            return
         target = self._folder.parent / "damaged" / f"{self._folder.name}-{step}"
         if target.exists():
             shutil.rmtree(target)
         target.parent.mkdir(exist_ok=True)
         folder.rename(target)
-        self._manager.reload()
         _log.warning("checkpoint %s is damaged (%s): moved to %s", folder, problem, target)
 
     def _finish(self, step: int) -> None:
         self._manager.wait_until_finished()
+        if not is_main():
+            return
         folder = self._folder / str(step)
         lines = [f"{digest}  {name}\n" for name, digest in _sums(folder).items()]
         write_atomically(folder / _SUMS, "".join(lines))
 
     def _failed(self, error: Exception) -> CheckpointError:
         free = shutil.disk_usage(self._folder).free / 1e9
+        reason = str(error).strip().splitlines()[0]
         return CheckpointError(
-            f"could not save a checkpoint to {self._folder} ({free:.1f} GB free): {error}. "
+            f"could not save a checkpoint to {self._folder} ({free:.1f} GB free): {reason}. "
             "Earlier checkpoints are intact; make room and run the same command to go on from there"
         )
 
@@ -138,9 +167,10 @@ def find_damage(folder: Path) -> str | None:
         return "it was never finished"
     if not (folder / _SUMS).is_file():
         return None  # killed between Orbax's atomic move and our list: everything is there
-    listed = dict(
-        reversed(line.split("  ", 1)) for line in (folder / _SUMS).read_text().splitlines()
-    )
+    lines = (folder / _SUMS).read_text(errors="replace").splitlines()
+    listed = {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
+    if _ORBAX_MARK not in listed:
+        return f"{_SUMS} is damaged"
     found = _sums(folder)
     for name, digest in listed.items():
         if name not in found:

@@ -14,6 +14,18 @@ from stn_jax.config import Config
 
 
 @dataclasses.dataclass(frozen=True)
+class Cluster:
+    """Processes that train together; not needed under SLURM and Kubernetes, which say it."""
+
+    coordinator: str | None = None
+    """HOST:PORT at which process 0 can be reached."""
+    processes: int | None = None
+    """How many processes there are."""
+    process: int | None = None
+    """Which of them this is, from 0."""
+
+
+@dataclasses.dataclass(frozen=True)
 class Command:
     """Train a model, or go on with the run in the workdir.
 
@@ -24,6 +36,7 @@ class Command:
     """Configuration file, such as configs/derm.py."""
     workdir: Path | None
     """Folder of the run; runs/NAME of the configuration when not given."""
+    cluster: Cluster
     options: Annotated[Config, tyro.conf.arg(name="")]
 
 
@@ -31,9 +44,14 @@ def main() -> int:
     """Reads the command line and trains."""
     command = parse(sys.argv[1:])
     # Only now: these take seconds, and a mistyped option should not wait for them.
+    from stn_jax.training.devices import is_main, join_cluster, use_compilation_cache
     from stn_jax.training.loop import train
 
+    join_cluster(**dataclasses.asdict(command.cluster))
+    use_compilation_cache()
     outcome = train(command.options, command.workdir or Path("runs") / command.options.name)
+    if not is_main():
+        return 0
     if outcome.finished:
         print(f"finished after {outcome.step} steps")
         print(f"evaluate: python evaluate.py --workdir {outcome.workdir}")
@@ -54,5 +72,5 @@ def parse(arguments: list[str]) -> Command:
     chosen.add_argument("--config", type=Path, nargs="?")
     path = chosen.parse_known_args(arguments)[0].config
     options = stn_jax.config.load(path) if path else Config()
-    default = Command(config=path or tyro.MISSING, workdir=None, options=options)
+    default = Command(config=path or tyro.MISSING, workdir=None, cluster=Cluster(), options=options)
     return tyro.cli(Command, default=default, args=arguments, prog="train.py")

@@ -1,24 +1,23 @@
 """What the transformer looks at while it learns: the paper's Figure 1.
 
 Every so often the crops of a few fixed validation photos are kept as a small file of their own, so
-that the strip grows on after an interruption; the picture is drawn from those files.
+that the strip grows on after an interruption; the pictures are drawn from those files.
 """
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import matplotlib.figure
 import numpy as np
 from jaxtyping import Float
+from PIL import Image, ImageDraw
 
 from stn_jax.data.pipeline import Split
 from stn_jax.sampling import theta_to_box
 
-Look = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
-"""From photos [batch, height, width, channel] uint8 to their theta and crops."""
-
 _MAX_COLUMNS = 7
+_MAX_PICTURES = 60
+_PICTURE_MS, _PICTURE_WIDTH, _TITLE = 200, 240, 24
 _OUTLINE = "#ffd400"
 
 
@@ -30,15 +29,17 @@ class Filmstrip:
       split: the photos to choose from: the first of each class, then the second of each ...
       transform: family of theta, for the outline.
       photos: how many to follow.
+
+    Attributes:
+      photos: the photos that are followed, [batch, height, width, channel] uint8.
     """
 
     def __init__(self, folder: Path, split: Split, *, transform: str, photos: int = 4):
         self._folder = folder
         self._frames = folder / "frames"
         self._frames.mkdir(parents=True, exist_ok=True)
-        self._photos = np.stack(
-            [split[i]["photo"] for i in _some_of_each_class(split.labels, photos)]
-        )
+        places = _some_of_each_class(split.labels, photos)
+        self.photos = np.stack([split[place]["photo"] for place in places])
         self._transform = transform
 
     @property
@@ -46,20 +47,26 @@ class Filmstrip:
         """The frames kept so far, in the order of their steps."""
         return sorted(self._frames.glob("step-*.npz"))
 
-    def add(self, step: int, look: Look) -> None:
-        """Keeps what the transformer looks at after `step` steps."""
-        theta, crops = look(self._photos)
+    def add(
+        self, step: int, theta: Float[np.ndarray, "batch ..."], crops: Float[np.ndarray, "b h w c"]
+    ) -> None:
+        """Keeps what the transformer looks at after `step` steps: crops in pixels, 0 to 255."""
         np.savez_compressed(
             self._frames / f"step-{step:08d}.npz",
             theta=theta,
             crops=np.clip(crops, 0, 255).astype(np.uint8),
         )
 
-    def draw(self) -> Path:
-        """Draws the strip: a row a photo, a column a step, theta under each crop."""
+    def draw(self) -> None:
+        """Draws filmstrip.png and filmstrip.webp from the frames kept so far."""
+        self._draw_strip()
+        self._draw_animation()
+
+    def _draw_strip(self) -> None:
+        """A row a photo, a column a step, theta under each crop."""
         frames = _spread(self.frames, _MAX_COLUMNS)
-        rows, columns = len(self._photos), len(frames) + 1
-        height, width = self._photos.shape[1:3]
+        rows, columns = len(self.photos), len(frames) + 1
+        height, width = self.photos.shape[1:3]
         figure = matplotlib.figure.Figure(
             figsize=(2.1 * columns, (2.1 * height / width + 0.62) * rows + 0.3),
             layout="constrained",
@@ -67,29 +74,61 @@ class Filmstrip:
         axes = figure.subplots(rows, columns, squeeze=False)
         last = dict(np.load(frames[-1]))
         for row in range(rows):
-            _show(axes[row, 0], self._photos[row])
+            _show(axes[row, 0], self.photos[row])
             self._outline(axes[row, 0], last["theta"][row])
             axes[row, 0].set_xlabel("photo, last area of interest", fontsize=7)
         for column, path in enumerate(frames, start=1):
             frame = dict(np.load(path))
-            axes[0, column].set_title(f"step {int(path.stem.removeprefix('step-'))}", fontsize=9)
+            axes[0, column].set_title(f"step {_step_of(path)}", fontsize=9)
             for row in range(rows):
                 _show(axes[row, column], frame["crops"][row])
                 axes[row, column].set_xlabel(
                     _matrix(frame["theta"][row]), fontsize=7, family="monospace"
                 )
-        path = self._folder / "filmstrip.png"
-        figure.savefig(path, dpi=110)
-        return path
+        figure.savefig(self._folder / "filmstrip.png", dpi=110)
+
+    def _draw_animation(self) -> None:
+        """A picture a step: photos with the area of interest above, their crops below."""
+        frames = [self._draw_frame(path) for path in _spread(self.frames, _MAX_PICTURES)]
+        frames[0].save(
+            self._folder / "filmstrip.webp",
+            save_all=True,
+            append_images=frames[1:],
+            duration=[*[_PICTURE_MS] * (len(frames) - 1), 4 * _PICTURE_MS],
+            loop=0,
+        )
+
+    def _draw_frame(self, path: Path) -> Image.Image:
+        frame = dict(np.load(path))
+        height, width = self.photos.shape[1:3]
+        size = (_PICTURE_WIDTH, round(_PICTURE_WIDTH * height / width))
+        factor = size[0] / width
+        picture = Image.new("RGB", (size[0] * len(self.photos), 2 * size[1] + _TITLE), "white")
+        draw = ImageDraw.Draw(picture)
+        draw.text((6, 4), f"step {_step_of(path)}", fill="black", font_size=14)
+        for i, (photo, theta, crop) in enumerate(
+            zip(self.photos, frame["theta"], frame["crops"], strict=True)
+        ):
+            left = i * size[0]
+            picture.paste(_to_image(photo).resize(size), (left, _TITLE))
+            picture.paste(_to_image(crop).resize(size), (left, _TITLE + size[1]))
+            corners = np.clip(factor * self._corners(theta), 0, np.array(size) - 1)
+            outline = [(left + x, _TITLE + y) for x, y in corners.tolist()]
+            draw.polygon(outline, outline=_OUTLINE, width=3)
+        return picture
 
     def _outline(self, axes: Any, theta: Float[np.ndarray, "..."]) -> None:
-        size = self._photos.shape[1:3]
-        corners = np.asarray(theta_to_box(theta[None], size, transform=self._transform))[0]
+        size = self.photos.shape[1:3]
+        corners = self._corners(theta)
         closed = np.concatenate([corners, corners[:1]]) - 0.5
         axes.plot(*closed.T, color="black", linewidth=3)
         axes.plot(*closed.T, color=_OUTLINE, linewidth=1.5)
         axes.set_xlim(-0.5, size[1] - 0.5)
         axes.set_ylim(size[0] - 0.5, -0.5)
+
+    def _corners(self, theta: Float[np.ndarray, "..."]) -> Float[np.ndarray, "4 2"]:
+        size = self.photos.shape[1:3]
+        return np.asarray(theta_to_box(theta[None], size, transform=self._transform))[0]
 
 
 def _some_of_each_class(labels: np.ndarray, count: int) -> list[int]:
@@ -103,6 +142,14 @@ def _spread(frames: list[Path], most: int) -> list[Path]:
     if len(frames) <= most:
         return frames
     return [frames[round(i)] for i in np.linspace(0, len(frames) - 1, most)]
+
+
+def _step_of(frame: Path) -> int:
+    return int(frame.stem.removeprefix("step-"))
+
+
+def _to_image(pixels: np.ndarray) -> Image.Image:
+    return Image.fromarray(pixels.squeeze()).convert("RGB")
 
 
 def _show(axes: Any, pixels: np.ndarray) -> None:

@@ -30,28 +30,50 @@ def check_finite(step: int, metrics: Mapping[str, Any], files: Callable[[], Sequ
 
 @dataclasses.dataclass
 class CollapseWatch:
-    """Warns when the transformer looks away from the photo or at almost nothing of it.
+    """Notices when the transformer looks away from the photo, at almost nothing, or always there.
 
     Attributes:
-      max_outside: how far, in photo sides, crops may reach out of the photo on average.
+      patience: steps in a row that must look collapsed.
+      max_outside: largest mean share of the crop that may lie outside the photo.
       min_scale: smallest mean side of a crop, in photo sides.
-      patience: checks in a row that may fail before the warning.
+      max_condition: largest mean ratio of a crop's longest stretch to its shortest.
+      min_spread: smallest spread of the crops over a batch, in photo sides, once it was ten times
+        that: at the start all crops are the same, and that is no collapse.
     """
 
-    max_outside: float = 1.0
-    min_scale: float = 0.02
-    patience: int = 3
+    patience: int = 50
+    max_outside: float = 0.5
+    min_scale: float = 0.05
+    max_condition: float = 20.0
+    min_spread: float = 1e-4
     _failed: int = 0
+    _varied: bool = False
 
-    def check(self, step: int, metrics: Mapping[str, float]) -> str | None:
-        """Returns a warning, once for each time the transformer collapses."""
-        outside, scale = metrics["outside"], metrics["scale"]
-        healthy = outside <= self.max_outside and scale >= self.min_scale
-        self._failed = 0 if healthy else self._failed + 1
-        if self._failed != self.patience:
+    @property
+    def failing(self) -> bool:
+        """Whether the last step looked collapsed."""
+        return self._failed > 0
+
+    def check(self, step: int, metrics: Mapping[str, Any]) -> str | None:
+        """Takes in a step; returns what is wrong, once for each collapse."""
+        problem = self._problem(metrics)
+        self._failed = self._failed + 1 if problem else 0
+        if problem is None or self._failed != self.patience:
             return None
         return (
-            f"step {step}: the transformer has collapsed (crops of {scale:.2f} photo sides, "
-            f"{outside:.2f} sides outside). Lower --train.localization-rate or the learning rate, "
-            "or use --model.transform attention --model.keep-inside"
+            f"step {step}: the transformer has collapsed: for {self.patience} steps, {problem}. "
+            "Lower --train.localization-rate or --train.learning-rate, or use "
+            "--model.transform attention --model.keep-inside"
         )
+
+    def _problem(self, metrics: Mapping[str, Any]) -> str | None:
+        self._varied = self._varied or metrics["spread"] >= 10 * self.min_spread
+        if metrics["outside"] > self.max_outside:
+            return f"{metrics['outside']:.0%} of the crop lies outside the photo"
+        if metrics["scale"] < self.min_scale:
+            return f"the crop is {metrics['scale']:.3f} photo sides wide"
+        if metrics["condition"] > self.max_condition:
+            return f"the crop is stretched {metrics['condition']:.0f} times more one way"
+        if self._varied and metrics["spread"] < self.min_spread:
+            return "it looks at the same place in every photo"
+        return None

@@ -1,37 +1,44 @@
 """A run from its first line to its last: prepare, resume, step, validate, save."""
 
+import contextlib
 import dataclasses
+import itertools
 import json
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import jax
-import numpy as np
-from jaxtyping import PyTree
-from rich.console import Console
 
 from stn_jax.config import Config, DataConfig
 from stn_jax.data.builder import PhotoDataset, prepare, resolve_source
 from stn_jax.data.pipeline import eval_batches, to_devices, train_batches, train_dataset
 from stn_jax.models import make_model
 from stn_jax.training.checkpoint import CheckpointStore, check_disk, needed_bytes, with_sharding
-from stn_jax.training.devices import make_shardings
+from stn_jax.training.devices import any_process, is_main, make_shardings, wait_for_all
+from stn_jax.training.errors import CollapseError
 from stn_jax.training.filmstrip import Filmstrip
 from stn_jax.training.guards import CollapseWatch
 from stn_jax.training.interrupts import StopSignal
+from stn_jax.training.memory import describe_memory
 from stn_jax.training.progress import Progress
 from stn_jax.training.reporter import Reporter
 from stn_jax.training.state import TrainState, init_state, make_optimizer
-from stn_jax.training.step import make_eval_step, make_train_step
+from stn_jax.training.step import TrainStep, make_eval_step, make_train_step
+from stn_jax.training.transfer import start_from
 from stn_jax.training.window import Window
 from stn_jax.training.workdir import (
     Run,
     current_revision,
     current_versions,
+    drop_metrics_after,
     locked,
     start_or_resume,
     write_atomically,
 )
+
+Batches = Iterator[dict[str, jax.Array]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,53 +72,64 @@ def train(config: Config, workdir: str | Path) -> Outcome:
     Raises:
       ConfigError, DataError, WorkdirError, CheckpointError: what is wrong and what to do.
       NonFiniteError: the loss or gradient is not finite; the last checkpoint is from before.
+      CollapseError: the transformer has collapsed, and `stop_on_collapse` is set.
       Interrupted: asked to stop while there was nothing to save yet.
     """
     workdir = Path(workdir)
-    console = Console(soft_wrap=True, highlight=False)
-    with locked(workdir), StopSignal() as stop:
+    with contextlib.ExitStack() as stack:
+        if is_main():
+            stack.enter_context(locked(workdir))
+        stop = stack.enter_context(StopSignal())
+        reporter = stack.enter_context(Reporter(workdir, steps=config.train.steps))
         data = resolve_source(config.data)
-        console.print(_source_line(data), markup=False)
+        reporter.say(_source_line(config.data, data))
         dataset = prepare(data)
         run = _describe(dataclasses.replace(config, data=data), dataset)
-        changes = start_or_resume(workdir, run)
-        write_atomically(
-            workdir / "import_report.json", json.dumps(dataset.report, indent=2) + "\n"
-        )
-        trainer = Trainer(run, dataset, workdir, console)
-        for change in changes:
-            console.print(f"note: {change}", markup=False)
-        with stop.deferred():
-            return trainer.run(stop)
+        if is_main():
+            for change in start_or_resume(workdir, run):
+                reporter.say(f"note: {change}")
+            report = json.dumps(dataset.report, indent=2) + "\n"
+            write_atomically(workdir / "import_report.json", report)
+        wait_for_all("workdir is ready")
+        trainer = stack.enter_context(Trainer(run, dataset, workdir, reporter))
+        stack.enter_context(stop.deferred())
+        return trainer.run(stop)
 
 
 class Trainer:
-    """One run in memory: the state, the compiled functions, and where results go."""
+    """One run in memory: the state, the compiled functions, and where results go.
 
-    def __init__(self, run: Run, dataset: PhotoDataset, workdir: Path, console: Console):
+    As a context, it finishes writing its checkpoints at the end, however that comes.
+    """
+
+    def __init__(self, run: Run, dataset: PhotoDataset, workdir: Path, reporter: Reporter):
         config = run.config
         self._config = config.train
         self._dataset = dataset
         self._workdir = workdir
-        self._console = console
-        self._batch_sharding, self._state_sharding = make_shardings(config.train.batch_size)
+        self._reporter = reporter
+        self._batch_sharding, self._state_sharding = make_shardings(config.train)
+        self._shard = (jax.process_index(), jax.process_count())
         self._order = train_dataset(
             dataset.splits["train"],
             batch_size=config.train.batch_size,
             seed=config.train.seed,
             balance=config.data.balance == "sample",
+            shard=self._shard,
         )
         model = make_model(
             config.model,
             num_classes=len(run.classes),
             mean_color=run.mean_color,
             precision=config.train.precision,
+            remat=config.train.remat,
         )
         optimizer = make_optimizer(config.train)
         self._train_step = make_train_step(model, optimizer, config)
         self._eval_step = make_eval_step(model)
         self._look_step = jax.jit(
-            lambda variables, photos: model.apply(variables, photos, train=False)[1:]
+            lambda variables, photos: model.apply(variables, photos, train=False)[1:],
+            out_shardings=self._state_sharding,
         )
 
         def first_state() -> TrainState:
@@ -128,55 +146,65 @@ class Trainer:
         self._filmstrip = Filmstrip(
             workdir / "figures", dataset.splits["val"], transform=model.transformer.family
         )
-        self._collapse = CollapseWatch()
+        self._collapse = CollapseWatch(patience=config.train.collapse_steps)
+
+    def __enter__(self) -> "Trainer":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._best.close()
+        self._checkpoints.close()
 
     def run(self, stop: StopSignal) -> Outcome:
         """Trains until the last step, early stopping, or a request to stop."""
         config, step = self._config, int(self.state.step)
-        self._console.print(self._introduction(step), markup=False)
-        finished = step >= config.steps or self._out_of_patience()
-        window = Window(self._dataset.splits["train"], batch_size=config.batch_size)
-        batches = self._batches(step)
-        with Reporter(
-            self._workdir, steps=config.steps, start=step, console=self._console
-        ) as reporter:
-            if step == 0:
+        self._reporter.say(self._introduction(step))
+        if self._owes_evaluation(step):
+            self._validate(step, stop)
+        finished = self._is_finished(step)
+        if not finished:
+            batches = self._batches(step)
+            first = next(batches)
+            train_step = self._compile(first)
+            batches = itertools.chain([first], batches)
+            window = Window(self._dataset.splits["train"], batch_size=config.batch_size)
+            self._reporter.start(step)
+        if step == 0:
+            self._look(step)
+        while not (finished or any_process(stop.requested)):
+            with window.waiting():
+                batch = next(batches)
+            self.state, metrics = train_step(self.state, batch)
+            step += 1
+            window.add(step, batch["index"], metrics)
+            self._reporter.advance(step)
+            last, stopping = step == config.steps, any_process(stop.requested)
+            look = last or _due(step, config.figure_every)
+            validate = last or _due(step, config.eval_every)
+            save = stopping or _due(step, config.checkpoint_every)
+            if look or validate or save or _due(step, config.log_every):
+                # Every step is checked here before anything of it is shown or saved.
+                self._log(step, window)
+            if look:
                 self._look(step)
-            while not (finished or stop.requested):
-                with window.waiting():
-                    batch = next(batches)
-                self.state, metrics = self._train_step(self.state, batch)
-                step += 1
-                window.add(step, batch["index"], metrics)
-                reporter.advance(step)
-                finished = step == config.steps
-                leaving = finished or stop.requested
-
-                def due(every: int, now: bool = leaving, step: int = step) -> bool:
-                    return now or step % every == 0
-
-                look = due(config.figure_every, finished)
-                validate = due(config.eval_every, finished)
-                save = due(config.checkpoint_every)
-                if look or validate or save or due(config.log_every):
-                    # Every step is checked here before anything of it is shown or saved.
-                    self._log(step, window.close(), reporter)
-                if look:
-                    self._look(step)
-                if validate:
-                    self._validate(step, reporter)
-                    finished = finished or self._out_of_patience()
-                if save or finished:
-                    self._checkpoints.save(step, self.state, dataclasses.asdict(self._progress))
-        self._checkpoints.close()
-        self._best.close()
+            if validate:
+                save = not self._validate(step, stop) or save
+                finished = self._is_finished(step)
+            if save or finished:
+                self._save(step, leaving=finished or stopping)
         return Outcome(step=step, finished=finished, workdir=self._workdir)
 
     def _open_checkpoints(self, like: TrainState) -> None:
         keep = self._config.keep_checkpoints
         # Orbax deletes an old checkpoint only after the new one is whole.
         most = (keep + 1) * needed_bytes(like) + 2 * needed_bytes(like.variables)
-        check_disk(self._workdir, needed=most)
+        present = sum(
+            path.stat().st_size
+            for name in ("checkpoints", "best")
+            for path in (self._workdir / name).rglob("*")
+            if path.is_file()
+        )
+        check_disk(self._workdir, needed=max(most - present, 0))
         self._checkpoints = CheckpointStore(self._workdir / "checkpoints", keep=keep)
         self._best = CheckpointStore(self._workdir / "best", keep=1)
         self._weights = sum(leaf.size for leaf in jax.tree.leaves(like.params))
@@ -184,57 +212,101 @@ class Trainer:
     def _restore_or(self, first_state) -> None:
         like = with_sharding(jax.eval_shape(first_state), self._state_sharding)
         restored = self._checkpoints.restore(like)
-        if restored is None:
-            self.state = jax.jit(first_state, out_shardings=self._state_sharding)()
-            self._progress = Progress()
-        else:
+        if restored is not None:
             _, self.state, notes = restored
             self._progress = Progress(**notes)
+        else:
+            self.state = jax.jit(first_state, out_shardings=self._state_sharding)()
+            self._progress = Progress()
+            if self._config.init_from:
+                self.state, sentence = start_from(self.state, self._config.init_from)
+                self._reporter.say(sentence)
+        if is_main():
+            drop_metrics_after(self._workdir, int(self.state.step))
 
-    def _batches(self, start: int) -> Iterator[dict[str, jax.Array]]:
+    def _batches(self, start: int) -> Batches:
         return to_devices(train_batches(self._order, start=start), self._batch_sharding)
 
-    def _log(self, step: int, values: dict[str, float], reporter: Reporter) -> None:
-        if warning := self._collapse.check(step, values):
-            self._console.print(f"warning: {warning}", markup=False)
-        reporter.log(step, {f"train/{name}": value for name, value in values.items()})
+    def _compile(self, batch: Mapping[str, jax.Array]) -> TrainStep:
+        self._reporter.say("compiling ...")
+        before = time.monotonic()
+        compiled = self._train_step.lower(self.state, batch).compile()
+        memory = describe_memory(
+            compiled,
+            batch_size=self._config.batch_size // jax.device_count(),
+            state=self.state,
+        )
+        self._reporter.say(f"compiled in {time.monotonic() - before:.0f} s; {memory}")
+        return compiled
 
-    def _validate(self, step: int, reporter: Reporter) -> None:
-        values = self._evaluate("val")
-        reporter.log(step, {f"val/{name}": value for name, value in values.items()})
-        if self._progress.record(step, values["loss"], min_change=self._config.min_change):
-            self._best.save(step, self.state.variables, {"val_loss": values["loss"]})
+    def _owes_evaluation(self, step: int) -> bool:
+        """Whether an evaluation was due at `step` and was interrupted."""
+        due = step >= self._config.steps or _due(step, self._config.eval_every)
+        return step > 0 and due and self._progress.evaluated < step
 
-    def _evaluate(self, split: str) -> dict[str, float]:
-        """Means over every photo of a split, each counted once."""
-        batches = eval_batches(self._dataset.splits[split], batch_size=self._config.batch_size)
-        sums = [
-            self._eval_step(self.state.variables, batch)
-            for batch in to_devices(batches, self._batch_sharding)
-        ]
-        totals = {name: float(sum(float(s[name]) for s in sums)) for name in sums[0]}
-        count = totals.pop("count")
-        return {name: total / count for name, total in totals.items()}
-
-    def _look(self, step: int) -> None:
-        variables: PyTree = self.state.variables
-
-        def look(photos: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-            theta, crops = self._look_step(variables, photos)
-            return np.asarray(theta), np.asarray(crops)
-
-        self._filmstrip.add(step, look)
-        self._filmstrip.draw()
-
-    def _out_of_patience(self) -> bool:
+    def _is_finished(self, step: int) -> bool:
+        """Whether the last step, evaluated, is done, or patience is over."""
+        if step >= self._config.steps:
+            return self._progress.evaluated == step
         patience, progress = self._config.patience, self._progress
         if not patience or progress.fruitless < patience:
             return False
-        self._console.print(
+        self._reporter.say(
             f"early stop: no better validation loss in {progress.fruitless} evaluations; "
             f"the best is from step {progress.best_step}"
         )
         return True
+
+    def _log(self, step: int, window: Window) -> None:
+        self._checkpoints.check()
+        means = window.close(self._watch)
+        self._reporter.log(step, {f"train/{name}": value for name, value in means.items()})
+
+    def _watch(self, step: int, metrics: Mapping[str, Any]) -> None:
+        warning = self._collapse.check(step, metrics)
+        if warning and self._config.stop_on_collapse:
+            self._checkpoints.wait()
+            healthy = self._checkpoints.latest
+            raise CollapseError(f"{warning}. The last checkpoint, of step {healthy}, is healthy")
+        if warning:
+            self._reporter.say(f"WARNING: {warning}")
+
+    def _validate(self, step: int, stop: StopSignal) -> bool:
+        """Evaluates the whole validation split; False when it was interrupted."""
+        values = self._evaluate("val", stop)
+        if values is None:
+            return False
+        self._reporter.log(step, {f"val/{name}": value for name, value in values.items()})
+        if self._progress.record(step, values["loss"], min_change=self._config.min_change):
+            self._best.save(step, self.state.variables, {"val_loss": values["loss"]})
+        return True
+
+    def _evaluate(self, split: str, stop: StopSignal) -> dict[str, float] | None:
+        """Means over every photo of a split, each counted once; None when asked to stop."""
+        totals: dict[str, float] = {}
+        batches = eval_batches(
+            self._dataset.splits[split], batch_size=self._config.batch_size, shard=self._shard
+        )
+        for batch in to_devices(batches, self._batch_sharding):
+            sums = jax.device_get(self._eval_step(self.state.variables, batch))
+            totals = {name: totals.get(name, 0.0) + float(value) for name, value in sums.items()}
+            if any_process(stop.requested):
+                return None
+        count = totals.pop("count")
+        return {name: total / count for name, total in totals.items()}
+
+    def _save(self, step: int, *, leaving: bool) -> None:
+        if self._config.stop_on_collapse and self._collapse.failing and not leaving:
+            return  # if this goes on, the checkpoint before is the one to go back to
+        self._checkpoints.save(step, self.state, dataclasses.asdict(self._progress))
+        self._reporter.saved(step)
+
+    def _look(self, step: int) -> None:
+        theta, crops = jax.device_get(self._look_step(self.state.variables, self._filmstrip.photos))
+        if is_main():
+            self._filmstrip.add(step, theta, crops)
+            self._filmstrip.draw()
+            self._reporter.show_crops(step, theta, crops)
 
     def _introduction(self, step: int) -> str:
         counts = ", ".join(f"{len(split)} {name}" for name, split in self._dataset.splits.items())
@@ -247,13 +319,18 @@ class Trainer:
         )
 
 
-def _source_line(data: DataConfig) -> str:
-    if data.source == "synthetic":
-        return (
-            f"SYNTHETIC photos: no folder was named and {data.default_root} is absent. What is "
-            "trained on generated photos says nothing about skin. Your own: --data.root FOLDER"
-        )
-    return f"photos from {data.root}"
+def _due(step: int, every: int) -> bool:
+    return step % every == 0
+
+
+def _source_line(asked: DataConfig, data: DataConfig) -> str:
+    if data.source != "synthetic":
+        return f"photos from {data.root}"
+    why = "" if asked.source == "synthetic" else f" (there is no folder {data.default_root})"
+    return (
+        f"SYNTHETIC photos{why}: what is trained on generated photos says nothing about skin. "
+        "Your own: --data.root FOLDER"
+    )
 
 
 def _describe(config: Config, dataset: PhotoDataset) -> Run:

@@ -11,14 +11,17 @@ class Progress:
       best_loss: smallest validation loss; None before the first evaluation.
       best_step: the step it was measured at.
       fruitless: evaluations since then.
+      evaluated: step of the last evaluation; an interrupted one is made up for on resuming.
     """
 
     best_loss: float | None = None
     best_step: int = 0
     fruitless: int = 0
+    evaluated: int = 0
 
     def record(self, step: int, loss: float, *, min_change: float) -> bool:
         """Takes in an evaluation; True when it is the best so far."""
+        self.evaluated = step
         if self.best_loss is None or loss < self.best_loss - min_change:
             self.best_loss, self.best_step, self.fruitless = loss, step, 0
             return True

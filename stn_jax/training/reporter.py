@@ -3,29 +3,45 @@
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
+import numpy as np
 import rich.progress
 import tensorboardX
+from jaxtyping import Float
 from rich.console import Console
 
+from stn_jax.training.devices import is_main
 from stn_jax.training.workdir import append_metrics
 
-_QUIET_SECONDS = 60.0
+_FIRST_WAIT, _LONGEST_WAIT = 5.0, 60.0
+"""Seconds between lines where there is no terminal: they double from the first to the longest."""
+
+_SUMMARY = {
+    "train/loss": "loss {:.3f}",
+    "train/accuracy": "accuracy {:.2f}",
+    "val/accuracy": "validation {:.3f}",
+    "train/scale": "scale {:.2f}",
+    "train/photos_per_second": "{:.1f} photos/s",
+    "saved": "saved {:.0f}",
+}
 
 
 class Reporter:
-    """Writes metrics to files, and progress to the terminal or, without one, a line a minute."""
+    """Writes metrics to files, and progress to a bar or, without a terminal, in lines.
 
-    def __init__(self, workdir: Path, *, steps: int, start: int, console: Console | None = None):
+    In a job of several processes the main one speaks for all.
+    """
+
+    def __init__(self, workdir: Path, *, steps: int, console: Console | None = None):
         self._workdir = workdir
         self._steps = steps
-        self._console = console or Console(soft_wrap=True, highlight=False)
-        self._board = tensorboardX.SummaryWriter(str(workdir / "tensorboard"))
+        self._console = console or Console(soft_wrap=True, highlight=False, quiet=not is_main())
+        self._board: tensorboardX.SummaryWriter | None = None
         self._shown: dict[str, float] = {}
+        self._wait = _FIRST_WAIT
         self._started = self._last_line = time.monotonic()
-        self._start = start
+        self._start = 0
         self._bar = rich.progress.Progress(
             "[bold]training",
             rich.progress.BarColumn(),
@@ -34,55 +50,81 @@ class Reporter:
             "{task.fields[shown]}",
             console=self._console,
             disable=not self._console.is_terminal,
+            speed_estimate_period=300,
         )
-        self._task = self._bar.add_task("", total=steps, completed=start, shown="compiling ...")
+        self._task = self._bar.add_task("", total=steps, shown="")
 
     def __enter__(self) -> Self:
-        self._bar.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._bar.stop()
-        self._board.close()
+        if self._board is not None:
+            self._board.close()
 
     def say(self, text: str) -> None:
-        """Prints one line above the bar."""
+        """Prints one line, above the bar if there is one."""
         self._console.print(text, markup=False)
+
+    def start(self, step: int) -> None:
+        """Shows the bar; the time left counts from here."""
+        self._start = step
+        self._started = self._last_line = time.monotonic()
+        self._bar.reset(self._task, completed=step)
+        self._bar.start()
 
     def advance(self, step: int) -> None:
         """Moves the bar to `step`."""
         self._bar.update(self._task, completed=step)
 
+    def saved(self, step: int) -> None:
+        """Shows that a checkpoint was made at `step`."""
+        self._show({"saved": step})
+
     def log(self, step: int, values: Mapping[str, float]) -> None:
         """Keeps values under their names, such as `train/loss`, at `step`."""
+        if not is_main():
+            return
         append_metrics(self._workdir, {"step": step, **values})
         for name, value in values.items():
-            self._board.add_scalar(name, value, step)
-        self._shown |= values
-        summary = self._summary()
-        self._bar.update(self._task, completed=step, shown=summary)
-        now = time.monotonic()
-        if not self._console.is_terminal and (
-            now - self._last_line >= _QUIET_SECONDS or step == self._steps
-        ):
+            self._to_board(step).add_scalar(name, value, step)
+        self._show(values)
+        if self._console.is_terminal:
+            return
+        if "val/loss" in values:
+            self.say(
+                f"step {step}/{self._steps}  validation: loss {values['val/loss']:.3f}  "
+                f"accuracy {values['val/accuracy']:.3f}"
+            )
+        elif (now := time.monotonic()) - self._last_line >= self._wait or step == self._steps:
             self._last_line = now
-            self.say(f"step {step}/{self._steps}  {summary}  {self._remaining(step, now)}")
+            self._wait = min(2 * self._wait, _LONGEST_WAIT)
+            self.say(f"step {step}/{self._steps}  {self._summary()}{self._remaining(step, now)}")
+
+    def show_crops(
+        self, step: int, theta: Float[np.ndarray, "batch ..."], crops: Float[np.ndarray, "b h w c"]
+    ) -> None:
+        """Sends crops, pixels 0 to 255, and their theta to TensorBoard."""
+        pixels = np.clip(crops, 0, 255).astype(np.uint8)
+        self._to_board(step).add_images("crops", pixels, step, dataformats="NHWC")
+        rows = (np.array2string(each, precision=3, suppress_small=True) for each in theta)
+        self._to_board(step).add_text("theta", "```\n" + "\n\n".join(rows) + "\n```", step)
+
+    def _to_board(self, step: int) -> tensorboardX.SummaryWriter:
+        if self._board is None:
+            # What a killed run wrote from this step on is taken back.
+            self._board = tensorboardX.SummaryWriter(
+                str(self._workdir / "tensorboard"), purge_step=step
+            )
+        return self._board
+
+    def _show(self, values: Mapping[str, float]) -> None:
+        self._shown |= values
+        self._bar.update(self._task, shown=self._summary())
 
     def _summary(self) -> str:
-        wanted = {
-            "train/loss": "loss {:.3f}",
-            "train/accuracy": "accuracy {:.2f}",
-            "val/accuracy": "validation {:.3f}",
-            "train/scale": "scale {:.2f}",
-            "photos_per_second": "{:.1f} photos/s",
-        }
         return "  ".join(
-            text.format(self._shown[name]) for name, text in wanted.items() if name in self._shown
+            text.format(self._shown[name]) for name, text in _SUMMARY.items() if name in self._shown
         )
 
     def _remaining(self, step: int, now: float) -> str:
@@ -90,4 +132,5 @@ class Reporter:
         if not done or step >= self._steps:
             return ""
         seconds = (now - self._started) / done * (self._steps - step)
-        return f"about {seconds / 60:.0f} min left" if seconds > 90 else f"{seconds:.0f} s left"
+        left = f"about {seconds / 60:.0f} min" if seconds > 90 else f"{seconds:.0f} s"
+        return f"  {left} left"

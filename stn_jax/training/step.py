@@ -10,13 +10,23 @@ from jaxtyping import Array, Float, Int, Key, PyTree
 from stn_jax.config import Config, ZoomScheduleConfig
 from stn_jax.data.augment import augment
 from stn_jax.models import STNClassifier
-from stn_jax.sampling import theta_to_box
+from stn_jax.sampling import affine_grid, projective_grid, thin_plate_spline_grid
 from stn_jax.training.state import TrainState
 
 Batch = Mapping[str, Array]
 Metrics = dict[str, Array]
 TrainStep = Callable[[TrainState, Batch], tuple[TrainState, Metrics]]
 EvalStep = Callable[[PyTree, Batch], Metrics]
+Part = tuple[Array, Array, Array | None]
+"""Photos, labels, and base scales where they are drawn."""
+Differentiate = Callable[..., tuple[tuple[Array, tuple[PyTree, Array, Array]], PyTree]]
+"""(params, model_state, part, key) -> ((loss, (model_state, logits, theta)), gradient)."""
+
+_LATTICE = 9
+_LATTICE_SPAN = 2 * (_LATTICE - 1) / _LATTICE
+"""Distance of the lattice's outermost points under the identity."""
+_FAR = 1e3
+_TINY = 1e-6
 
 
 def make_train_step(
@@ -30,43 +40,51 @@ def make_train_step(
     Returns:
       (state, batch) -> (state, metrics), where the batch has `photo` [batch, height, width,
       channel] uint8 and `label` [batch], and the metrics are scalars: loss, accuracy,
-      gradient_norm, and of the crops: scale, outside.
+      gradient_norm, spread (of the crops over the batch, in photo sides), and the means of what
+      `describe_crops` says.
     """
     seed, schedule = config.train.seed, config.train.zoom_schedule
 
     def loss(
-        params: PyTree, state: TrainState, photos: Array, labels: Array, key: Key[Array, ""]
+        params: PyTree, model_state: PyTree, part: Part, key: Key[Array, ""]
     ) -> tuple[Array, tuple[PyTree, Array, Array]]:
-        dropout_key, zoom_key = jax.random.split(key)
+        photos, labels, scales = part
         (logits, theta, _), model_state = model.apply(
-            {"params": params, **state.model_state},
+            {"params": params, **model_state},
             photos,
             train=True,
-            scale=draw_scales(zoom_key, state.step, len(photos), schedule),
-            rngs={"dropout": dropout_key},
-            mutable=list(state.model_state),
+            scale=scales,
+            rngs={"dropout": key},
+            mutable=list(model_state),
         )
         mean_loss = optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean()
         return mean_loss, (model_state, logits, theta)
 
+    differentiate = accumulated(
+        jax.value_and_grad(loss, has_aux=True), parts=config.train.accumulate
+    )
+
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
         key = jax.random.fold_in(jax.random.key(seed), state.step)
-        augment_key, loss_key = jax.random.split(key)
+        augment_key, zoom_key, dropout_key = jax.random.split(key, 3)
         photos = augment(
             augment_key,
             batch["photo"],
             config=config.data.augment,
             fill_value=jnp.asarray(model.transformer.mean_color),
         )
-        (value, (model_state, logits, theta)), gradient = jax.value_and_grad(loss, has_aux=True)(
-            state.params, state, photos, batch["label"], loss_key
+        scales = draw_scales(zoom_key, state.step, len(photos), schedule)
+        (value, (model_state, logits, theta)), gradient = differentiate(
+            state.params, state.model_state, (photos, batch["label"], scales), dropout_key
         )
         updates, opt_state = optimizer.update(gradient, state.opt_state, state.params)
+        crops = describe_crops(theta, family=model.transformer.family)
         metrics = {
             "loss": value,
             "accuracy": (logits.argmax(axis=-1) == batch["label"]).mean(),
             "gradient_norm": optax.tree.norm(gradient),
-            **{name: v.mean() for name, v in describe_crops(model, theta, photos.shape).items()},
+            "spread": spread(theta, family=model.transformer.family),
+            **{name: each.mean() for name, each in crops.items()},
         }
         return (
             TrainState(
@@ -78,16 +96,55 @@ def make_train_step(
             metrics,
         )
 
-    return jax.jit(step, donate_argnums=0)
+    options = {"xla_gpu_deterministic_ops": True} if config.train.deterministic else None
+    return jax.jit(step, donate_argnums=0, compiler_options=options)
+
+
+def accumulated(differentiate: Differentiate, *, parts: int) -> Differentiate:
+    """Computes loss and gradient of a batch in equal parts, one after another.
+
+    The means are those of the whole batch, up to rounding. Layers that look at the batch as a
+    whole (batch normalisation) see the parts instead.
+    """
+    if parts == 1:
+        return differentiate
+
+    def divide(whole: Array) -> Array:
+        # Strided, so that every part of a batch that is divided over devices is, too.
+        return whole.reshape(-1, parts, *whole.shape[1:]).swapaxes(0, 1)
+
+    def unite(divided: Array) -> Array:
+        return divided.swapaxes(0, 1).reshape(-1, *divided.shape[2:])
+
+    def in_parts(
+        params: PyTree, model_state: PyTree, batch: Part, key: Key[Array, ""]
+    ) -> tuple[tuple[Array, tuple[PyTree, Array, Array]], PyTree]:
+        def add(carry: tuple[PyTree, PyTree], inputs: tuple[Key[Array, ""], Part]):
+            total, model_state = carry
+            part_key, part = inputs
+            (value, (model_state, logits, theta)), gradient = differentiate(
+                params, model_state, part, part_key
+            )
+            return (optax.tree.add(total, gradient), model_state), (value, logits, theta)
+
+        zeros = jax.tree.map(jnp.zeros_like, params)
+        inputs = (jax.random.split(key, parts), jax.tree.map(divide, batch))
+        (total, model_state), (values, logits, theta) = jax.lax.scan(
+            add, (zeros, model_state), inputs
+        )
+        gradient = jax.tree.map(lambda leaf: leaf / parts, total)
+        return (values.mean(), (model_state, unite(logits), unite(theta))), gradient
+
+    return in_parts
 
 
 def make_eval_step(model: STNClassifier) -> EvalStep:
     """Builds the compiled evaluation of one batch.
 
     Returns:
-      (variables, batch) -> sums over the photos whose `mask` is True: loss, accuracy, scale,
-      outside, and count. Divide by count at the end: every photo then counts exactly once,
-      whatever the batch size.
+      (variables, batch) -> sums over the photos whose `mask` is True: loss, accuracy, what
+      `describe_crops` says, and count. Divide by count at the end: every photo then counts exactly
+      once, whatever the batch size.
     """
 
     def step(variables: PyTree, batch: Batch) -> Metrics:
@@ -95,7 +152,7 @@ def make_eval_step(model: STNClassifier) -> EvalStep:
         each = {
             "loss": optax.softmax_cross_entropy_with_integer_labels(logits, batch["label"]),
             "accuracy": (logits.argmax(axis=-1) == batch["label"]).astype(jnp.float32),
-            **describe_crops(model, theta, batch["photo"].shape),
+            **describe_crops(theta, family=model.transformer.family),
         }
         mask = batch["mask"]
         # where, not a product: padding may hold anything, and NaN times 0 is NaN.
@@ -118,21 +175,35 @@ def draw_scales(
 
 
 def describe_crops(
-    model: STNClassifier, theta: Float[Array, "batch ..."], shape: tuple[int, ...]
+    theta: Float[Array, "batch ..."], *, family: str
 ) -> dict[str, Float[Array, " batch"]]:
-    """Says of each crop how large it is and how far it reaches out of the photo.
+    """Says of each crop how large it is, how much of it is outside the photo, and how distorted.
 
     Returns:
-      scale: square root of the crop's share of the photo's area, from its four corners.
-      outside: how far the furthest corner lies outside, in photo sides; 0 when none does.
+      scale: side of a square of the crop's area, in photo sides.
+      outside: share of the crop that lies outside the photo.
+      condition: ratio of the longest stretch of the map to the shortest, from the crop's middle
+        lines; 1 for a crop of the photo's own shape.
     """
-    height, width = shape[1:3]
-    corners = theta_to_box(theta, (height, width), transform=model.transformer.family)
-    corners = corners / jnp.array([width, height], jnp.float32)[None, None]
-    x, y = corners[..., 0], corners[..., 1]
-    doubled_area = (x * jnp.roll(y, -1, axis=1) - jnp.roll(x, -1, axis=1) * y).sum(axis=1)
-    overhang = jnp.maximum(-corners, corners - 1).max(axis=(1, 2))
-    return {
-        "scale": jnp.sqrt(jnp.abs(doubled_area) / 2),
-        "outside": jnp.maximum(overhang, 0),
-    }
+    points = _lattice(theta, family)
+    outside = (jnp.abs(points) > 1).any(axis=-1).mean(axis=(1, 2))
+    middle = _LATTICE // 2
+    across = (points[:, middle, -1] - points[:, middle, 0]) / _LATTICE_SPAN
+    down = (points[:, -1, middle] - points[:, 0, middle]) / _LATTICE_SPAN
+    squares = (across**2 + down**2).sum(axis=-1)
+    area = jnp.abs(across[:, 0] * down[:, 1] - across[:, 1] * down[:, 0])
+    # Largest over smallest singular value, from their squares' sum and their product.
+    root = jnp.sqrt(jnp.maximum(squares**2 - 4 * area**2, 0))
+    condition = (squares + root) / jnp.maximum(2 * area, _TINY * squares + _TINY)
+    return {"scale": jnp.sqrt(area), "outside": outside, "condition": condition}
+
+
+def spread(theta: Float[Array, "batch ..."], *, family: str) -> Float[Array, ""]:
+    """How much the crops of a batch differ: mean standard deviation of a point, in photo sides."""
+    return _lattice(theta, family).std(axis=0).mean() / 2
+
+
+def _lattice(theta: Float[Array, "batch ..."], family: str) -> Float[Array, "batch rows columns 2"]:
+    """Where a lattice of points of the crop lies on the photo, bounded: JSON knows no infinity."""
+    grid = {"projective": projective_grid, "tps": thin_plate_spline_grid}.get(family, affine_grid)
+    return jnp.clip(grid(theta, (_LATTICE, _LATTICE)), -_FAR, _FAR)

@@ -2,7 +2,8 @@
 
 import contextlib
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import jax
 import numpy as np
@@ -37,8 +38,11 @@ class Window:
         """Takes in the metrics of one step and the places of its photos in the split."""
         self._steps.append((step, index, metrics))
 
-    def close(self) -> dict[str, float]:
+    def close(self, inspect: Callable[[int, Mapping[str, Any]], None]) -> dict[str, float]:
         """Checks every step and starts the next window.
+
+        Args:
+          inspect: called with each step and its metrics.
 
         Returns:
           Means over the steps; photos_per_second; input_stall, the share of the time in which the
@@ -50,6 +54,7 @@ class Window:
         fetched = jax.device_get([metrics for _, _, metrics in self._steps])
         for (step, index, _), metrics in zip(self._steps, fetched, strict=True):
             check_finite(step, metrics, lambda index=index: self._names(index))
+            inspect(step, metrics)
         seconds = time.monotonic() - self._started
         means = {name: float(np.mean([m[name] for m in fetched])) for name in fetched[0]}
         means["photos_per_second"] = len(fetched) * self._batch_size / seconds
@@ -62,4 +67,5 @@ class Window:
         self._started = self._stalled = 0.0
 
     def _names(self, index: jax.Array) -> list[str]:
-        return [self._split[int(place)]["file"] for place in np.asarray(index)]
+        places = np.concatenate([np.asarray(shard.data) for shard in index.addressable_shards])
+        return [self._split[int(place)]["file"] for place in places]

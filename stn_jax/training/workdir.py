@@ -34,6 +34,10 @@ _SAFE_TO_CHANGE = {
     "train.figure_every",
     "train.patience",
     "train.min_change",
+    "train.remat",
+    "train.deterministic",
+    "train.stop_on_collapse",
+    "train.collapse_steps",
 }
 
 
@@ -115,7 +119,12 @@ def start_or_resume(workdir: Path, run: Run) -> list[str]:
             "Resume it with its own settings, or start another with --workdir"
         )
     _write(workdir, run)
-    return [f"{name} is now {new} (was {old})" for name, (old, new) in changed.items()]
+    for name in before.versions.keys() | run.versions.keys():
+        changed[f"version of {name}"] = (before.versions.get(name), run.versions.get(name))
+    changed["git revision"] = (before.git_revision, run.git_revision)
+    return [
+        f"{name} is now {new} (was {old})" for name, (old, new) in changed.items() if old != new
+    ]
 
 
 @contextlib.contextmanager
@@ -165,6 +174,17 @@ def append_metrics(workdir: Path, values: dict[str, Any]) -> None:
     """Adds one line to metrics.jsonl."""
     with open(workdir / "metrics.jsonl", "a") as file:
         file.write(json.dumps(values) + "\n")
+
+
+def drop_metrics_after(workdir: Path, step: int) -> None:
+    """Takes out what a killed run wrote after the checkpoint from which it goes on."""
+    path = workdir / "metrics.jsonl"
+    if not path.exists():
+        return
+    lines = path.read_text().splitlines(keepends=True)
+    kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= step]
+    if len(kept) < len(lines):
+        write_atomically(path, "".join(kept))
 
 
 def write_atomically(path: Path, text: str) -> None:

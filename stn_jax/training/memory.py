@@ -1,0 +1,52 @@
+"""What a step needs of a device's memory, from the compiler's own analysis."""
+
+import os
+
+import jax
+from jax.stages import Compiled
+from jaxtyping import PyTree
+
+
+def step_bytes(compiled: Compiled) -> int:
+    """Bytes that a compiled function needs on each device: arguments, results, what is between."""
+    sizes = compiled.memory_analysis()
+    return (
+        sizes.argument_size_in_bytes
+        + sizes.output_size_in_bytes
+        - sizes.alias_size_in_bytes
+        + sizes.temp_size_in_bytes
+    )
+
+
+def device_bytes() -> int:
+    """Memory that programs may use on this process's first device; on a CPU, the machine's."""
+    stats = jax.local_devices()[0].memory_stats() or {}
+    return stats.get("bytes_limit") or os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def largest_batch(needed: int, available: int, *, batch_size: int, state: PyTree) -> int:
+    """Estimates the batch that would fit, taking all but weights and moments to grow with it.
+
+    Args:
+      needed: bytes of a step with `batch_size` photos.
+      available: bytes of a device.
+      batch_size: photos in the batch, on one device.
+      state: the training state: weights and Adam's two moments; the gradient is as large as the
+        weights.
+    """
+    fixed = sum(leaf.nbytes for leaf in jax.tree.leaves(state)) * 4 // 3
+    per_photo = max(needed - fixed, 1) / batch_size
+    return max(int((available - fixed) / per_photo), 0)
+
+
+def describe_memory(compiled: Compiled, *, batch_size: int, state: PyTree) -> str:
+    """Says what the step needs, what there is, and which batch would fill it."""
+    needed, available = step_bytes(compiled), device_bytes()
+    batch = largest_batch(needed, available, batch_size=batch_size, state=state)
+    text = f"a step needs {needed / 1e9:.2f} GB of the {available / 1e9:.1f} GB of each device"
+    if needed > available:
+        return (
+            f"warning: {text}. It may fail for lack of memory: set --train.accumulate, "
+            "--train.remat or --train.precision bfloat16, or use a smaller --train.batch-size"
+        )
+    return f"{text}; a batch of about {batch} for each device would fit"

@@ -1,0 +1,64 @@
+"""Starts a run from the weights of another."""
+
+from pathlib import Path
+from typing import Any
+
+import jax
+from jaxtyping import PyTree
+
+from stn_jax.config import ConfigError
+from stn_jax.training.checkpoint import restore_best
+from stn_jax.training.state import TrainState
+
+
+def start_from(state: TrainState, other: str | Path) -> tuple[TrainState, str]:
+    """Puts the best weights of the run in workdir `other` into a fresh state.
+
+    Where the number of classes differs, the last layer keeps its fresh weights.
+
+    Returns:
+      The state, and a sentence that says what was taken.
+
+    Raises:
+      ConfigError: when any other layer differs.
+      WorkdirError: when there is no such run, or it has no checkpoint.
+    """
+    variables, step = restore_best(other)
+    fresh, found = _by_name(state.variables), _by_name(variables)
+    misfits = {
+        name
+        for name in fresh.keys() | found.keys()
+        if name not in fresh or name not in found or fresh[name].shape != found[name].shape
+    }
+    last = f"params/classifier/{_last_layer(state.params['classifier'])}/"
+    if strangers := sorted(name for name in misfits if not name.startswith(last)):
+        raise ConfigError(
+            f"--train.init-from {other}: its model has other layers: {', '.join(strangers[:8])}"
+            + (" ..." if len(strangers) > 8 else "")
+            + ". Use the model options of that run"
+        )
+    merged = jax.tree.map_with_path(
+        lambda path, leaf: leaf if _name(path) in misfits else _placed(found[_name(path)], leaf),
+        state.variables,
+    )
+    params = merged.pop("params")
+    kept = "; the last layer is new, for the classes differ" if misfits else ""
+    sentence = f"started from the weights of {other} at step {step}{kept}"
+    return state.replace(params=params, model_state=merged), sentence
+
+
+def _placed(value: jax.Array, like: jax.Array) -> jax.Array:
+    return jax.device_put(value, like.sharding)
+
+
+def _last_layer(classifier: PyTree) -> str:
+    dense = [name for name in classifier if name.startswith("Dense_")]
+    return max(dense, key=lambda name: int(name.removeprefix("Dense_")))
+
+
+def _by_name(tree: PyTree) -> dict[str, Any]:
+    return {_name(path): leaf for path, leaf in jax.tree.leaves_with_path(tree)}
+
+
+def _name(path: tuple[Any, ...]) -> str:
+    return "/".join(str(entry.key) for entry in path)
