@@ -1,0 +1,156 @@
+"""A trained model as files that need nothing of this project to run.
+
+`model.stablehlo` is the compiled graph in StableHLO, as `jax.export` serialises it, for any number
+of photos; `weights.npz` its arguments; `model.json` what else an answer needs.
+"""
+
+import importlib.util
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import export as jax_export
+from jaxtyping import Array, Float, PyTree, UInt8
+
+from stn_jax.evaluation.predictor import Predictor
+
+Outputs = tuple[Float[Array, "photo label"], Float[Array, "photo *entries"]]
+
+_PLATFORMS = ("cpu", "cuda", "tpu")
+_TOLERANCE = 1e-4
+"""Largest difference of a probability that is accepted from ONNX's other arithmetic."""
+_README = """# An exported model
+
+Runs with jax and numpy alone:
+
+```python
+import json, numpy as np, jax
+from jax import export
+
+graph = export.deserialize(bytearray(open("model.stablehlo", "rb").read()))
+with np.load("weights.npz") as file:
+    weights = [file[name] for name in sorted(file.files)]
+model = json.load(open("model.json"))
+
+# photos: uint8 RGB, upright, [n, {height}, {width}, {channels}], padded with model["mean_color"]
+probabilities, theta = graph.call(weights, photos)
+```
+
+`probabilities` are calibrated, in the order of `classes`. Answer only where the largest one is at
+least `threshold`; where that is null, no answer has been shown to be reliable enough.
+{synthetic}"""
+
+
+def export(predictor: Predictor, folder: Path) -> Iterator[str]:
+    """Writes the model, and yields a line about each file.
+
+    Args:
+      predictor: the model.
+      folder: made if absent.
+
+    Raises:
+      RuntimeError: when the ONNX file does not predict the same.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    weights = [np.asarray(leaf) for leaf in jax.tree.leaves(predictor.variables)]
+    (folder / "model.stablehlo").write_bytes(to_stablehlo(predictor))
+    yield f"{folder / 'model.stablehlo'}: the graph, for {', '.join(_PLATFORMS)}"
+    np.savez(folder / "weights.npz", **{f"{i:04d}": leaf for i, leaf in enumerate(weights)})
+    yield f"{folder / 'weights.npz'}: {sum(w.size for w in weights):,} numbers"
+    (folder / "model.json").write_text(json.dumps(_description(predictor), indent=2) + "\n")
+    (folder / "README.md").write_text(_readme(predictor))
+    yield f"{folder / 'README.md'}: how to run it"
+    if importlib.util.find_spec("jax2onnx") is None:
+        yield "no ONNX file: pip install jax2onnx onnxruntime to get one"
+        return
+    difference = to_onnx(predictor, folder / "model.onnx")
+    yield f"{folder / 'model.onnx'}: probabilities within {difference:.1e} of these"
+
+
+def to_stablehlo(predictor: Predictor) -> bytearray:
+    """Serialises the graph: (weights, photos) -> (calibrated probabilities, theta)."""
+    leaves, structure = jax.tree.flatten(predictor.variables)
+
+    def answer(weights: list[Array], photos: UInt8[Array, "photo h w c"]) -> Outputs:
+        return _answer(predictor, jax.tree.unflatten(structure, weights), photos)
+
+    count = jax_export.symbolic_shape("photos")[0]
+    photos = jax.ShapeDtypeStruct((count, *_photo_shape(predictor)), jnp.uint8)
+    weights = [jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for leaf in leaves]
+    exported = jax_export.export(jax.jit(answer), platforms=_PLATFORMS)(weights, photos)
+    return exported.serialize()
+
+
+def to_onnx(predictor: Predictor, path: Path) -> float:
+    """Writes ONNX for one photo a call, and compares it with the model on noise.
+
+    Returns:
+      The largest difference of a probability.
+
+    Raises:
+      RuntimeError: when it is more than 1e-4.
+    """
+    import jax2onnx
+    import onnxruntime
+
+    shape = (1, *_photo_shape(predictor))
+
+    def answer(photos: Float[Array, "photo h w c"]) -> Outputs:
+        return _answer(predictor, predictor.variables, photos)
+
+    jax2onnx.to_onnx(
+        answer,
+        [jax.ShapeDtypeStruct(shape, jnp.float32)],
+        return_mode="file",
+        output_path=str(path),
+    )
+    photos = np.random.default_rng(0).integers(0, 256, shape).astype(np.float32)
+    session = onnxruntime.InferenceSession(str(path))
+    found = session.run(None, {session.get_inputs()[0].name: photos})[0]
+    wanted = np.asarray(jax.jit(answer)(photos)[0])
+    difference = float(np.abs(found - wanted).max())
+    if difference > _TOLERANCE:
+        raise RuntimeError(
+            f"{path}: its probabilities differ by {difference:.1e}, more than {_TOLERANCE:.0e}"
+        )
+    return difference
+
+
+def _answer(predictor: Predictor, variables: PyTree, photos: Array) -> Outputs:
+    logits, theta, _ = predictor.model.apply(variables, photos, train=False)
+    return jax.nn.softmax(logits / predictor.answering.temperature), theta
+
+
+def _photo_shape(predictor: Predictor) -> tuple[int, int, int]:
+    height, width = predictor.run.config.data.photo_size
+    return height, width, len(predictor.run.mean_color)
+
+
+def _description(predictor: Predictor) -> dict:
+    run = predictor.run
+    return {
+        "classes": run.classes,
+        "threshold": predictor.answering.threshold,
+        "photo_shape": _photo_shape(predictor),
+        "crop_size": run.config.model.crop_size,
+        "transform": predictor.model.transformer.family,
+        "fit": run.config.data.fit,
+        "mean_color": run.mean_color,
+        "source": run.data_name,
+        "synthetic": run.synthetic,
+        "fingerprint": predictor.fingerprint,
+        "step": predictor.step,
+    }
+
+
+def _readme(predictor: Predictor) -> str:
+    height, width, channels = _photo_shape(predictor)
+    synthetic = (
+        "\nSYNTHETIC: trained on generated photos; its answers mean nothing about skin.\n"
+        if predictor.run.synthetic
+        else ""
+    )
+    return _README.format(height=height, width=width, channels=channels, synthetic=synthetic)
