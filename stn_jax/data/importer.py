@@ -17,7 +17,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import tensorflow_datasets as tfds
@@ -53,6 +53,7 @@ class Reading:
     enlarged: bool = False
 
 
+@runtime_checkable
 class Reader(Protocol):
     """Reads one entry; travels to the worker processes, so it must survive pickling.
 

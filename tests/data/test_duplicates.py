@@ -1,0 +1,162 @@
+import numpy as np
+import pytest
+from made_photos import encode, make_pixels
+from PIL import Image, ImageEnhance
+
+from stn_jax.data.audit import MAX_DISTANCE, Pair, Print, find_duplicates, make_print
+from stn_jax.data.duplicates import judge
+from stn_jax.data.errors import DataError
+from stn_jax.data.folder import Entry
+from stn_jax.data.importer import Imported
+from stn_jax.data.photo import load_unpadded
+
+SIZE = (120, 180)
+
+
+def print_of(content):
+    return make_print(load_unpadded(content, size=SIZE).pixels)
+
+
+def kinds(*contents):
+    found = find_duplicates([print_of(content) for content in contents])
+    return [(pair.first, pair.second, pair.kind) for pair in found]
+
+
+@pytest.fixture(scope="module")
+def original():
+    return Image.fromarray(make_pixels(1, (480, 720)))
+
+
+def test_equal_pixels_are_found_whatever_the_file(original):
+    png = encode(original)
+    other = encode(make_pixels(2, (480, 720)))
+    tagged = encode(original, compress_level=1, dpi=(300, 300))
+    assert tagged != png
+    assert kinds(png, other, encode(original, "BMP"), tagged) == [
+        (0, 2, "exact"),
+        (0, 3, "exact"),
+        (2, 3, "exact"),
+    ]
+
+
+def test_recompressed_resized_and_slightly_changed_copies_are_found(original):
+    changed = [
+        encode(original, "JPEG", quality=50),
+        encode(original.resize((360, 240), Image.Resampling.LANCZOS), "JPEG", quality=90),
+        encode(ImageEnhance.Brightness(original).enhance(1.02), "JPEG"),
+        encode(original.crop((4, 4, 716, 476)), "JPEG"),
+    ]
+    for content in changed:
+        assert kinds(encode(original), content) == [(0, 1, "near")]
+
+
+def test_different_photos_are_not_duplicates():
+    prints = [make_print(make_pixels(seed, SIZE)) for seed in range(150)]
+    assert find_duplicates(prints) == []
+
+
+def test_a_like_layout_in_other_colours_is_no_duplicate(original):
+    # Every photo of a mole in the middle has nearly the same 64-bit hash.
+    other = Image.merge("RGB", original.split()[::-1])
+    grey = [original.convert("L"), original.convert("L").point(lambda level: level * 0.8)]
+    for pair in ([original, other], grey):
+        assert kinds(*(encode(image) for image in pair)) == []
+
+
+def flipped(bits, count):
+    changed = np.unpackbits(bits)
+    changed[np.random.default_rng(count).choice(64, count, replace=False)] ^= 1
+    return np.packbits(changed)
+
+
+def test_every_pair_within_the_distance_is_compared_and_none_beyond():
+    rng = np.random.default_rng(0)
+    thumbnail = np.zeros((16, 16, 3), np.uint8)
+    bases = [rng.integers(0, 256, 8).astype(np.uint8) for _ in range(40)]
+    for distance in range(MAX_DISTANCE + 3):
+        prints = [
+            Print(digest=bytes([copy, number]), bits=bits, thumbnail=thumbnail)
+            for number, base in enumerate(bases)
+            for copy, bits in enumerate((base, flipped(base, distance)))
+        ]
+        found = {(pair.first, pair.second) for pair in find_duplicates(prints)}
+        wanted = {(2 * i, 2 * i + 1) for i in range(40)} if distance <= MAX_DISTANCE else set()
+        assert found == wanted, distance
+
+
+def test_none_and_one_photo_have_no_duplicates():
+    assert find_duplicates([]) == []
+    assert find_duplicates([make_print(make_pixels(0))]) == []
+
+
+def photo(file, *, label="a", split="", group=""):
+    return Imported(
+        entry=Entry(file=file, label=label, split=split, group=group),
+        label="ab".index(label),
+        print=make_print(make_pixels(0)),
+        color_sum=(0, 0, 0),
+        pixel_count=1,
+        enlarged=False,
+    )
+
+
+def test_copies_of_one_class_are_one_unit_with_their_groups():
+    photos = [photo("1"), photo("2", group="p"), photo("3", group="p"), photo("4"), photo("5")]
+    pairs = [Pair(0, 1, "exact"), Pair(2, 3, "near")]
+    verdict = judge(photos, pairs, drop=False)
+    assert len(set(verdict.units[:4])) == 1
+    assert verdict.units[4] == "5"
+    assert (verdict.dropped, verdict.kept) == ({}, pairs)
+
+
+def test_units_are_groups_where_known_and_else_files():
+    photos = [photo("1", group="p"), photo("2", group="p"), photo("3")]
+    assert judge(photos, [], drop=False).units == ["p", "p", "3"]
+
+
+def test_contradicting_labels_stop_with_the_pairs_and_the_way_out():
+    photos = [photo("a/1"), photo("b/1", label="b"), photo("a/2"), photo("b/2", label="b")]
+    pairs = [Pair(0, 1, "exact"), Pair(2, 3, "near")]
+    with pytest.raises(DataError) as caught:
+        judge(photos, pairs, drop=False)
+    message = str(caught.value)
+    assert "2 pairs of photos contradict each other" in message
+    assert "a/1 is the same photo as b/1, but one is a, one b" in message
+    assert "a/2 looks the same as b/2" in message
+    assert "--data.duplicates drop" in message
+
+
+def test_long_lists_of_contradictions_are_cut_short_and_counted():
+    photos = [photo(f"{i}", label="ab"[i % 2]) for i in range(100)]
+    with pytest.raises(DataError) as caught:
+        judge(photos, [Pair(i, i + 1, "exact") for i in range(0, 100, 2)], drop=False)
+    lines = str(caught.value).splitlines()
+    assert len(lines) < 25
+    assert "... and 30 more pairs" in lines
+
+
+def test_dropping_leaves_out_both_of_a_pair_in_two_classes():
+    photos = [photo("a/1"), photo("b/1", label="b"), photo("a/2")]
+    verdict = judge(photos, [Pair(0, 1, "exact"), Pair(0, 2, "near")], drop=True)
+    assert verdict.dropped == {
+        0: "is the same photo as b/1, but one is a, one b",
+        1: "is the same photo as a/1, but one is a, one b",
+    }
+    assert verdict.kept == []
+    assert len(set(verdict.units)) == 3
+
+
+@pytest.mark.parametrize(
+    ("splits", "loser"), [(("train", "test"), 0), (("test", "val"), 1), (("val", "train"), 1)]
+)
+def test_dropping_leaves_out_the_copy_further_from_the_test(splits, loser):
+    photos = [photo("1", split=splits[0]), photo("2", split=splits[1])]
+    with pytest.raises(DataError, match=f"but one is in {splits[0]}, one in {splits[1]}"):
+        judge(photos, [Pair(0, 1, "exact")], drop=False)
+    assert list(judge(photos, [Pair(0, 1, "exact")], drop=True).dropped) == [loser]
+
+
+def test_copies_in_one_given_split_or_with_none_given_are_kept():
+    photos = [photo("1", split="test"), photo("2", split="test"), photo("3")]
+    pairs = [Pair(0, 1, "exact"), Pair(0, 2, "exact")]
+    assert judge(photos, pairs, drop=False).kept == pairs
