@@ -3,7 +3,7 @@
 import itertools
 from collections import deque
 from collections.abc import Iterator
-from typing import Any, Protocol, SupportsIndex, runtime_checkable
+from typing import Any, Protocol, SupportsIndex, runtime_checkable, runtime_checkable
 
 import grain
 import jax
@@ -12,6 +12,7 @@ import numpy as np
 from stn_jax.data.errors import DataError
 
 
+@runtime_checkable
 @runtime_checkable
 class Split(Protocol):
     """Photos by place: what `stn_jax.data.builder` prepares.
