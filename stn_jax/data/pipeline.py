@@ -3,7 +3,7 @@
 import itertools
 from collections import deque
 from collections.abc import Iterator
-from typing import Any, Protocol, SupportsIndex, runtime_checkable, runtime_checkable
+from typing import Any, Protocol, SupportsIndex, runtime_checkable
 
 import grain
 import jax

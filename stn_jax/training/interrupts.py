@@ -5,7 +5,6 @@ import signal
 import threading
 from collections.abc import Iterator
 from types import FrameType, TracebackType
-from typing import Self
 
 from stn_jax.training.errors import Interrupted
 
@@ -25,7 +24,7 @@ class StopSignal:
         self._deferred = False
         self._previous = {}
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "StopSignal":
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGTERM, signal.SIGINT):
                 self._previous[number] = signal.signal(number, self._handle)

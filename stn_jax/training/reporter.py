@@ -3,7 +3,6 @@
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Self
 
 import numpy as np
 import rich.progress
@@ -54,7 +53,7 @@ class Reporter:
         )
         self._task = self._bar.add_task("", total=steps, shown="")
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "Reporter":
         return self
 
     def __exit__(self, *error: object) -> None:
