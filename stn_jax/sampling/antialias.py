@@ -11,7 +11,7 @@ from jaxtyping import Float
 
 from stn_jax.sampling import checks
 from stn_jax.sampling.interpolation import interpolate, result_type
-from stn_jax.sampling.padding import PADDING_MODES, blend, clamp, coverage, pad
+from stn_jax.sampling.padding import PADDING_MODES, clamp, fill_outside, pad
 from stn_jax.sampling.pyramid import build_levels
 from stn_jax.sampling.strides import Strides
 
@@ -41,8 +41,8 @@ def sample_antialiased(
     inside_y = pad(y, height, padding_mode, align_corners)
     values = _read_pyramid(images, inside_x, inside_y, strides.largest)
     if padding_mode == "zeros":
-        covered = coverage(x, width, strides.along_x) * coverage(y, height, strides.along_y)
-        values = blend(values, covered, fill_value)
+        window = strides.along_x, strides.along_y
+        values = fill_outside(values, (x, y), (width, height), window, fill_value)
     return values.astype(result_type(images))
 
 

@@ -3,6 +3,7 @@
 import jax.numpy as jnp
 from jax import Array, lax
 from jax.typing import ArrayLike
+from jaxtyping import Float
 
 PADDING_MODES = ("zeros", "border", "reflection")
 # Reflection of positions beyond it is meaningless in float32, which cannot tell their pixel.
@@ -45,24 +46,44 @@ def _reflect(position: Array, length: int, align_corners: bool) -> Array:
     return jnp.where(near, reflected, 0.0)
 
 
-def coverage(position: Array, length: int, stride: ArrayLike) -> Array:
-    """Part of a window of `stride` pixels around each position that lies on the image.
+def fill_outside(
+    values: Float[Array, "batch height width channels"],
+    positions: tuple[Array, Array],
+    lengths: tuple[int, int],
+    strides: tuple[ArrayLike, ArrayLike],
+    fill_value: ArrayLike,
+) -> Float[Array, "batch height width channels"]:
+    """Replaces values by the fill value, as far as their positions are off the image.
 
-    With stride 1 it is torch's weight of the pixels against the zeros; none of a position that is
-    not finite is covered.
+    The window of one stride around a position decides it; with strides of 1 its part on the image
+    is the weight that torch gives to pixels against zeros.
+
+    Args:
+      values: read inside the image, at the nearest position to the true one.
+      positions: the true x and y, maybe outside the image or not finite.
+      lengths: width and height of the image, in pixels.
+      strides: size of the window in x and y, in pixels.
+      fill_value: one number, or one for each channel.
+    """
+    covered, on, off = zip(*map(_coverage, positions, lengths, strides), strict=True)
+    covered = (covered[0] * covered[1])[..., None]
+    on, off = (on[0] & on[1])[..., None], (off[0] | off[1])[..., None]
+    fill = jnp.broadcast_to(jnp.asarray(fill_value, values.dtype), values.shape[3:])
+    fill = fill[None, None, None]
+    # A NaN, be it the fill value or a pixel, would spread through a weight of 0.
+    mixed = covered * values + (1 - covered) * fill
+    return jnp.where(on, values, jnp.where(off, fill, mixed))
+
+
+def _coverage(position: Array, length: int, stride: ArrayLike) -> tuple[Array, Array, Array]:
+    """Part of the window on the image, and whether it is all of it or none of it.
+
+    The ties belong to neither: the part's gradient in them is torch's, that of the pixel to the
+    right.
     """
     from_start = (position + 0.5) / stride + 0.5
     to_end = (length - 0.5 - position) / stride + 0.5
-    # Which end of a ramp is open decides the gradient in the ties; these are torch's.
-    from_start = jnp.where(from_start >= 1, 1.0, jnp.where(from_start >= 0, from_start, 0.0))
-    to_end = jnp.where(to_end > 1, 1.0, jnp.where(to_end > 0, to_end, 0.0))
-    return jnp.where(jnp.isfinite(position), from_start + to_end - 1, 0.0)
-
-
-def blend(values: Array, covered: Array, fill_value: ArrayLike) -> Array:
-    """Mixes values, channels last, with the fill value where not all is covered."""
-    covered = covered[..., None]
-    fill = jnp.broadcast_to(jnp.asarray(fill_value, values.dtype), values.shape[3:])
-    mixed = covered * values + (1 - covered) * fill[None, None, None]
-    # Not only for speed: a fill value that is NaN must stay outside.
-    return jnp.where(covered == 1, values, mixed)
+    on = (from_start >= 1) & (to_end > 1)
+    off = ~((from_start >= 0) & (to_end > 0) & jnp.isfinite(position))
+    part = jnp.where(from_start < 1, from_start, 1.0) + jnp.where(to_end <= 1, to_end, 1.0) - 1
+    return jnp.where(off, 0.0, part), on, off

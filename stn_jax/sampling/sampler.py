@@ -7,7 +7,7 @@ from jaxtyping import Float, Real
 
 from stn_jax.sampling import checks
 from stn_jax.sampling.interpolation import interpolate, result_type, sum_type, take
-from stn_jax.sampling.padding import PADDING_MODES, blend, coverage, pad
+from stn_jax.sampling.padding import PADDING_MODES, fill_outside, pad
 
 MODES = ("bilinear", "nearest")
 
@@ -87,6 +87,5 @@ def sample_pixels(
     else:
         values = interpolate(pixels, inside_x, inside_y, width, height, 0)
     if padding_mode == "zeros":
-        covered = coverage(x, width, 1.0) * coverage(y, height, 1.0)
-        values = blend(values, covered, fill_value)
+        values = fill_outside(values, (x, y), (width, height), (1.0, 1.0), fill_value)
     return values.astype(result_type(images))
