@@ -134,7 +134,7 @@ def _balanced_order(split: Split, seed: int) -> grain.MapDataset:
     return grain.MapDataset.mix(each_class)
 
 
-def _load(split: Split, place: int) -> HostBatch:
+def _load(split: Split, place: SupportsIndex) -> dict[str, Any]:
     item = split[int(place)]
     return {
         "photo": item["photo"],
