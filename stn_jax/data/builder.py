@@ -38,7 +38,7 @@ __all__ = ["DataError", "PhotoBuilder", "PhotoDataset", "PhotoSource", "prepare"
 
 _STORED = "photos"
 """Name of the one TFDS split that holds every photo."""
-_SMALLEST_SHARD, _LARGEST_SHARD, _SHARDS = 16, 256, 64
+_SMALLEST_SHARD, _LARGEST_SHARD, _SHARDS = 32, 256, 64
 
 
 class PhotoSource:
