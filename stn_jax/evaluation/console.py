@@ -70,9 +70,12 @@ def _number(value: float | None) -> str:
 def _remarks(metrics: Mapping[str, Any]) -> Iterator[str]:
     chosen, stn = metrics["selective"], metrics["stn"]
     if chosen["threshold"] is not None:
+        when = f"Answers from {100 * chosen['threshold']:.1f} % sure on"
+        if chosen["accepted"] == metrics["n"]:
+            when = "Answers every photo"
         yield (
-            f"Answers from {100 * chosen['threshold']:.1f} % sure on: chosen on validation photos "
-            f"so that at most {chosen['target_error']:.0%} of answers are wrong."
+            f"{when}: decided on validation photos, so that at most "
+            f"{chosen['target_error']:.0%} of answers are wrong."
         )
     elif chosen.get("reason"):
         yield f"No answers: {chosen['reason']}."

@@ -102,6 +102,8 @@ def make_figures(
 def finish(figure: Figure, *, synthetic: bool) -> None:
     """Marks a figure of generated photos as such, where cropping cannot miss it."""
     if synthetic:
+        strip = 0.16 / figure.get_size_inches()[1]
+        figure.get_layout_engine().set(rect=(0, strip, 1, 1 - strip))
         figure.text(
             0.995,
             0.005,
@@ -120,7 +122,7 @@ def confidence_figure(table: PredictionTable, summary: Mapping[str, Any]) -> Fig
     floor = 1 / len(table.classes)
     outcomes = (("right", table.correct), ("wrong", ~table.correct))
     for column, (_, chosen) in enumerate(outcomes):
-        offsets = _swarm(table.confidence[chosen], floor, most=int(table.correct.sum()))
+        offsets = _swarm(table.confidence[chosen], floor)
         for index, name in enumerate(table.classes):
             own = table.predicted[chosen] == index
             axes.scatter(
@@ -153,9 +155,7 @@ def _confidence_lines(axes: Axes, summary: Mapping[str, Any]) -> None:
         )
 
 
-def _swarm(
-    values: Float[np.ndarray, " photo"], floor: float, *, most: int
-) -> Float[np.ndarray, " photo"]:
+def _swarm(values: Float[np.ndarray, " photo"], floor: float) -> Float[np.ndarray, " photo"]:
     """Sideways offsets that keep photos of similar confidence apart, centred on 0."""
     bins = np.floor((values - floor) / (1 - floor) * 50).astype(int)
     counts = np.bincount(np.clip(bins, 0, None), minlength=1) if len(values) else np.zeros(1)
@@ -164,7 +164,6 @@ def _swarm(
     for members in group_members(bins.astype(str)):
         order = members[np.argsort(values[members], kind="stable")]
         offsets[order] = (np.arange(len(order)) - (len(order) - 1) / 2) * step
-    del most
     return offsets
 
 
@@ -421,7 +420,7 @@ def baselines_figure(summary: Mapping[str, Any]) -> Figure | None:
     rows += [(names[k], b["accuracy"], b["mcnemar"]["p"]) for k, b in baselines.items()]
     figure = Figure(figsize=(SIZE[0], 2.3), layout="constrained")
     axes = figure.subplots()
-    axes.set_title("Does the zoom help? Same weights, other crops")
+    axes.set_title("Same weights, other crops")
     for row, (_, accuracy, p) in enumerate(rows):
         value, low, high = (accuracy[k] for k in ("value", "low", "high"))
         axes.plot([low, high], [row, row], color=BLUE if row == 0 else GREY, linewidth=2)

@@ -72,18 +72,20 @@ def write_report(folder: Path, metrics: Mapping[str, Any], *, filmstrip: Path) -
     return path
 
 
-def _pictures(folder: Path, filmstrip: Path) -> Iterator[dict[str, str]]:
+def _pictures(folder: Path, filmstrip: Path) -> Iterator[dict[str, str | bool]]:
     if filmstrip.is_file():
         yield {
             "title": "What it looked at while it learned",
             "text": "Crops of the same photos during training, with theta under each: the zoom, "
             "the skew and the shift of the crop.",
             "data": _encode(filmstrip),
+            "heading": True,
         }
     for name, (title, text) in _FIGURES.items():
         path = folder / f"{name}.png"
         if path.is_file():
-            yield {"title": title, "text": text, "data": _encode(path)}
+            # The figure itself bears its title.
+            yield {"title": title, "text": text, "data": _encode(path), "heading": False}
 
 
 def _encode(path: Path) -> str:
