@@ -78,7 +78,7 @@ class Reporter:
 
     def saved(self, step: int) -> None:
         """Shows that a checkpoint was made at `step`."""
-        self._show({"saved": step})
+        self._show({"saved": float(step)})
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
         """Keeps values under their names, such as `train/loss`, at `step`."""

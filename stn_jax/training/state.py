@@ -7,7 +7,7 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Int32, PyTree
+from jaxtyping import PyTree
 
 from stn_jax.config import TrainConfig
 
@@ -15,14 +15,16 @@ from stn_jax.config import TrainConfig
 class TrainState(flax.struct.PyTreeNode):
     """Everything a checkpoint holds; with the configuration it determines all later steps.
 
+    The types say Any because JAX also builds trees of shapes, shardings and None.
+
     Attributes:
-      step: batches seen.
+      step: batches seen, an int32 scalar.
       params: weights, float32.
       model_state: what layers keep besides weights (running statistics).
       opt_state: the optimiser's moments and counters.
     """
 
-    step: Int32[Array, ""]
+    step: Any
     params: PyTree
     model_state: PyTree
     opt_state: PyTree

@@ -1,0 +1,112 @@
+"""An interrupted run equals the uninterrupted one, to the last bit."""
+
+import signal
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tiny_runs import (
+    assert_same_bits,
+    finish,
+    last_state,
+    metrics,
+    start_program,
+    tiny_config,
+    with_train,
+    write_config,
+)
+
+import stn_jax
+from stn_jax.data.builder import prepare
+from stn_jax.data.pipeline import train_batches, train_dataset
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory) -> Path:
+    """30 steps in one go."""
+    workdir = tmp_path_factory.mktemp("whole")
+    stn_jax.train(tiny_config(), workdir)
+    return workdir
+
+
+@pytest.mark.parametrize("parts", [(13, 30), (7, 8, 30)])
+def test_parts_equal_the_whole(whole, config, tmp_path, parts):
+    for steps in parts:
+        # A stop makes a checkpoint where it is; so does the last step of a shorter run.
+        outcome = stn_jax.train(with_train(config, steps=steps), tmp_path)
+        assert outcome.finished
+        assert outcome.step == steps
+    step, state, notes = last_state(tmp_path)
+    expected_step, expected_state, expected_notes = last_state(whole)
+    assert step == expected_step == 30
+    assert_same_bits(state, expected_state)
+    assert _training(metrics(tmp_path)) == _training(metrics(whole))
+    assert notes["evaluated"] == expected_notes["evaluated"]
+
+
+def test_the_moments_are_part_of_what_is_compared(whole):
+    _, state, _ = last_state(whole)
+    moments = list(state.opt_state[0].mu["classifier"]["Dense_0"].values())
+    assert all(np.abs(moment).max() > 0 for moment in moments)
+
+
+def test_killed_process_equals_the_whole(whole, config, tmp_path):
+    path = write_config(with_train(config, checkpoint_every=3), tmp_path)
+    workdir = tmp_path / "run"
+    process = start_program(path, workdir)
+    _wait_for_step(workdir, 14)
+    process.send_signal(signal.SIGKILL)
+    finish(process)
+    killed_at = metrics(workdir)[-1]["step"]
+    assert killed_at < 30, "the run was over before it could be killed"
+    process = start_program(path, workdir)
+    output = finish(process)
+    assert process.returncode == 0, output
+    assert "resuming at step" in output
+    step, state, notes = last_state(workdir)
+    assert step == 30
+    assert_same_bits(state, last_state(whole)[1])
+    assert notes == last_state(whole)[2]
+    assert metrics(workdir) == metrics(whole)
+
+
+def test_next_batch_is_the_same_wherever_reading_starts(config):
+    split = prepare(config.data).splits["train"]
+    read_through = train_batches(train_dataset(split, batch_size=8, seed=0), start=0)
+    expected = [next(read_through) for _ in range(20)][19]
+    resumed = next(train_batches(train_dataset(split, batch_size=8, seed=0), start=19))
+    assert_same_bits(resumed, expected)
+    assert resumed["index"].tolist() != list(range(8))
+
+
+def test_an_interrupted_evaluation_is_made_up_for(whole, config, tmp_path, monkeypatch):
+    # The signal comes while the evaluation after step 10 reads its first batch.
+    original = stn_jax.training.loop.eval_batches
+
+    def interrupting(*args, **kwargs):
+        signal.raise_signal(signal.SIGTERM)
+        yield from original(*args, **kwargs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("stn_jax.training.loop.eval_batches", interrupting)
+        outcome = stn_jax.train(config, tmp_path)
+    assert (outcome.step, outcome.finished) == (10, False)
+    assert not any("val/loss" in line for line in metrics(tmp_path))
+    assert stn_jax.train(config, tmp_path).finished
+    assert metrics(tmp_path) == metrics(whole)
+    assert_same_bits(last_state(tmp_path)[1], last_state(whole)[1])
+
+
+def _training(lines: list[dict]) -> list[dict]:
+    """Without the evaluations, which a shorter run has at its own end, too."""
+    return [line for line in lines if "train/loss" in line]
+
+
+def _wait_for_step(workdir: Path, step: int) -> None:
+    path, nap = workdir / "metrics.jsonl", threading.Event()
+    for _ in range(60_000):
+        if path.exists() and f'"step": {step},' in path.read_text():
+            return
+        nap.wait(0.005)
+    raise TimeoutError(f"step {step} never came")
