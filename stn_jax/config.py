@@ -313,7 +313,7 @@ def load(path: str | Path) -> Config:
     """
     path = Path(path)
     if not path.is_file():
-        known = ", ".join(sorted(str(p) for p in Path("configs").glob("[!_]*.py"))) or "none here"
+        known = ", ".join(known_files())
         raise ConfigError(f"--config {path}: no such file. Known configurations: {known}")
     module = types.ModuleType(path.stem)
     module.__file__ = str(path)
@@ -330,6 +330,11 @@ def load(path: str | Path) -> Config:
             f"--config {path}: get_config() returned {type(config).__name__}, not Config"
         )
     return config
+
+
+def known_files() -> list[str]:
+    """Lists the configuration files in configs/, as seen from here."""
+    return sorted(str(path) for path in Path("configs").glob("[!_]*.py")) or ["none here"]
 
 
 def differences(a: Any, b: Any, prefix: str = "") -> dict[str, tuple[Any, Any]]:

@@ -10,7 +10,7 @@ from typing import Annotated
 import tyro
 
 import stn_jax.config
-from stn_jax.config import Config
+from stn_jax.config import Config, ConfigError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,8 +32,8 @@ class Command:
     Every value of the configuration file can be changed here.
     """
 
-    config: Path
-    """Configuration file, such as configs/derm.py."""
+    config: Path | None
+    """Configuration file, such as configs/derm.py; it must be named."""
     workdir: Path | None
     """Folder of the run; runs/NAME of the configuration when not given."""
     cluster: Cluster
@@ -72,5 +72,9 @@ def parse(arguments: list[str]) -> Command:
     chosen.add_argument("--config", type=Path, nargs="?")
     path = chosen.parse_known_args(arguments)[0].config
     options = stn_jax.config.load(path) if path else Config()
-    default = Command(config=path or tyro.MISSING, workdir=None, cluster=Cluster(), options=options)
-    return tyro.cli(Command, default=default, args=arguments, prog="train.py")
+    default = Command(config=path, workdir=None, cluster=Cluster(), options=options)
+    command = tyro.cli(Command, default=default, args=arguments, prog="train.py")
+    if path is None:
+        known = ", ".join(stn_jax.config.known_files())
+        raise ConfigError(f"name a configuration with --config FILE. Known ones: {known}")
+    return command

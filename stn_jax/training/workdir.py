@@ -132,10 +132,14 @@ def locked(workdir: Path) -> Iterator[None]:
     """Keeps other trainers out of the folder; the system lifts the lock if this one dies.
 
     Raises:
-      WorkdirError: when another process trains in it.
+      WorkdirError: when another process trains in it, or it cannot be made.
     """
-    workdir.mkdir(parents=True, exist_ok=True)
-    with open(workdir / ".lock", "a+") as file:
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+        file = open(workdir / ".lock", "a+")  # noqa: SIM115 (closed below)
+    except OSError as error:
+        raise WorkdirError(f"--workdir {workdir} cannot be used: {error.strerror}") from error
+    with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

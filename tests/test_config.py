@@ -1,0 +1,82 @@
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+import stn_jax.config
+from stn_jax.config import Config, ConfigError, DataConfig, ModelConfig, TrainConfig
+
+CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("[!_]*.py"))
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_json_keeps_every_option_of_every_configuration(path):
+    config = stn_jax.config.load(path)
+    assert stn_jax.config.from_json(stn_jax.config.to_json(config)) == config
+    assert hash(config) == hash(stn_jax.config.load(path))
+
+
+def test_json_of_something_else_is_refused():
+    with pytest.raises(ConfigError, match=r"unknown options train\.stepz: written by another"):
+        stn_jax.config.from_json('{"train": {"stepz": 3}}')
+    with pytest.raises(ConfigError, match="not a configuration"):
+        stn_jax.config.from_json('{"train": ')
+
+
+def test_differences_name_the_options():
+    config = Config()
+    changed = dataclasses.replace(config, train=TrainConfig(steps=3, seed=1))
+    assert stn_jax.config.differences(config, changed) == {
+        "train.steps": (10_000, 3),
+        "train.seed": (0, 1),
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("x = 1\n", r"must define get_config\(\)"),
+        ("get_config = 3\n", r"must define get_config\(\)"),
+        ("def get_config():\n    return {}\n", r"get_config\(\) returned dict, not Config"),
+        ("def get_config(:\n", "line 1: SyntaxError"),
+        ("\n\nimport no_such_module\n", "line 3: ModuleNotFoundError: No module named"),
+        ("def get_config():\n    return {}['a']\n", "line 2: KeyError: 'a'"),
+        (
+            "from stn_jax.config import *\n\ndef get_config():\n"
+            "    return Config(train=TrainConfig(steps=0))\n",
+            "line 4: --train.steps 0 must be at least 1",
+        ),
+    ],
+)
+def test_configuration_file_that_cannot_be_used(tmp_path, text, message):
+    path = tmp_path / "broken.py"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=message) as caught:
+        stn_jax.config.load(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_missing_configuration_file_lists_the_ones_there_are(monkeypatch):
+    monkeypatch.chdir(CONFIGS[0].parents[1])
+    with pytest.raises(ConfigError, match=r"no such file.*configs/demo\.py, configs/derm\.py"):
+        stn_jax.config.load("configs/dern.py")
+
+
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
+        ({"data": DataConfig(photo_size=(631, 945))}, r"631 945 is not divisible.*such as 630 945"),
+        ({"data": DataConfig(photo_size=(0, 945))}, "both must be positive"),
+        ({"model": ModelConfig(view_shrink=0)}, "at least 1"),
+        ({"model": ModelConfig(crop_size=(8, 315))}, "4 poolings need at least 16 pixels"),
+        ({"model": ModelConfig(transform="centre", crop_size=(700, 315))}, "no larger than"),
+        ({"model": ModelConfig(head="heatmap")}, "needs --model.transform attention"),
+        ({"model": ModelConfig(scale_bounds=(1.1, 1.2))}, "below and above 1"),
+        ({"model": ModelConfig(dropout=1.0)}, r"--model.dropout 1.0 must be in \[0, 1\)"),
+        ({"train": TrainConfig(accumulate=4)}, "15 cannot be computed in --train.accumulate 4"),
+        ({"train": TrainConfig(keep_checkpoints=0)}, "--train.keep-checkpoints 0 must be at least"),
+    ],
+)
+def test_what_cannot_work_is_refused(parts, message):
+    with pytest.raises(ConfigError, match=message):
+        Config(**parts)
