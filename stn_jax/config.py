@@ -14,6 +14,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+MOST_MEGAPIXELS = 178
+"""Pillow refuses photos of more pixels as an attack, whatever `data.max_megapixels` says."""
+
 
 class ConfigError(ValueError):
     """A configuration that cannot work, with what to change in the message."""
@@ -98,6 +101,15 @@ class DataConfig:
     """sample: draw every class equally often while training."""
     synthetic: SyntheticConfig = SyntheticConfig()
     augment: AugmentConfig = AugmentConfig()
+
+    def __post_init__(self):
+        if not 0 < self.max_megapixels <= MOST_MEGAPIXELS:
+            raise ConfigError(
+                f"--data.max-megapixels {self.max_megapixels} must be positive and at most "
+                f"{MOST_MEGAPIXELS}"
+            )
+        if not 0 <= self.max_refused <= 1:
+            raise ConfigError(f"--data.max-refused {self.max_refused} must be in [0, 1]")
 
 
 @dataclasses.dataclass(frozen=True)

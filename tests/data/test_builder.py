@@ -9,7 +9,7 @@ import pytest
 from made_photos import encode, make_pixels
 from PIL import ExifTags, Image
 
-from stn_jax.config import DataConfig
+from stn_jax.config import ConfigError, DataConfig
 from stn_jax.data.builder import DataError, prepare, resolve_source
 from stn_jax.data.photo import load_photo
 
@@ -409,3 +409,12 @@ def test_copies_of_real_photos_are_found(real_data, tmp_path):
     (root / "benign" / "zz smaller.jpg").rename(root / "malignant" / "zz smaller.jpg")
     with pytest.raises(DataError, match=r"looks the same as malignant/zz smaller\.jpg"):
         prepare(data)
+
+
+@pytest.mark.parametrize(
+    "option",
+    [{"max_megapixels": 0.0}, {"max_megapixels": 400.0}, {"max_refused": 1.5}],
+)
+def test_senseless_options_are_refused_by_name(option):
+    with pytest.raises(ConfigError, match="--data." + next(iter(option)).replace("_", "-")):
+        DataConfig(**option)
