@@ -1,0 +1,69 @@
+"""What `serve.py` does once its command line has been read."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+from stn_jax.evaluation.predictor import Predictor, load_predictor
+from stn_jax.training.errors import WorkdirError
+from stn_jax.training.interrupts import StopSignal
+from stn_jax.web.app import close_app, make_app
+from stn_jax.web.evidence import read_evidence
+from stn_jax.web.examples import make_examples
+from stn_jax.web.limits import Limits
+from stn_jax.web.security import Access, check_listening
+from stn_jax.web.server import bind, serve
+
+TOKEN_VARIABLE = "STN_JAX_TOKEN"
+
+
+def run(
+    workdir: Path,
+    *,
+    host: str,
+    port: int,
+    token: str | None,
+    insecure_no_token: bool,
+    public_url: str | None,
+    examples: Path | None,
+    limits: Limits,
+) -> None:
+    """Serves a run until SIGTERM or Ctrl-C.
+
+    Raises:
+      ConfigError: options that cannot be, or a port that cannot be had.
+      WorkdirError: a workdir without a usable model.
+      DataError: examples that are not photos.
+    """
+    access = Access(token or os.environ.get(TOKEN_VARIABLE) or None, public_url)
+    check_listening(host, access, insecure_no_token=insecure_no_token)
+    with bind(host, port) as opened:
+        predictor = load_predictor(workdir)
+        warm_up(predictor)
+        app = make_app(
+            predictor,
+            evidence=read_evidence(workdir, predictor.fingerprint),
+            examples=make_examples(predictor, examples),
+            access=access,
+            limits=limits,
+        )
+        if predictor.answering.note:
+            print(f"note: no answers: {predictor.answering.note}")
+        name = f"[{host}]" if ":" in host else host
+        with StopSignal() as stop, stop.deferred():
+            print(f"serving on http://{name}:{opened.getsockname()[1]} (Ctrl-C stops)", flush=True)
+            serve(app, opened, limits=limits, stopping=lambda: stop.requested)
+        close_app(app)
+    print("stopped")
+
+
+def warm_up(predictor: Predictor) -> None:
+    """Compiles the model, and sees that it answers with numbers.
+
+    Raises:
+      WorkdirError: when it does not.
+    """
+    grey = np.full((*predictor.run.config.data.photo_size, 3), 128, np.uint8)
+    if not np.isfinite(predictor.read(grey[None]).raw).all():
+        raise WorkdirError("the model answers with NaN: its training has diverged, train it again")

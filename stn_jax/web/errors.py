@@ -1,0 +1,78 @@
+"""Every failure as a sentence for whoever asked: JSON for programs, HTML for people."""
+
+import logging
+import traceback
+
+import flask
+from werkzeug.exceptions import (
+    HTTPException,
+    InternalServerError,
+    RequestEntityTooLarge,
+    ServiceUnavailable,
+)
+
+from stn_jax.web.answerer import TooSlowError
+from stn_jax.web.batching import BusyError
+from stn_jax.web.site import current_site
+
+RETRY_AFTER = 5
+"""Seconds after which a client that was sent away may come back."""
+
+_log = logging.getLogger("stn_jax.web")
+
+
+def handle_errors(app: flask.Flask) -> None:
+    """Answers every exception of an application."""
+
+    @app.errorhandler(BusyError)
+    def busy(error: BusyError) -> flask.Response:
+        return say(
+            ServiceUnavailable("Too many photos are waiting. Try again in a moment."),
+        )
+
+    @app.errorhandler(TooSlowError)
+    def too_slow(error: TooSlowError) -> flask.Response:
+        return say(ServiceUnavailable("That took too long. Try again in a moment."))
+
+    @app.errorhandler(RequestEntityTooLarge)
+    def too_large(error: RequestEntityTooLarge) -> flask.Response:
+        most = current_site().limits.max_megabytes
+        return say(RequestEntityTooLarge(f"That is more than {most:g} MB at once."))
+
+    @app.errorhandler(HTTPException)
+    def refused(error: HTTPException) -> flask.Response:
+        return say(error)
+
+    @app.errorhandler(Exception)
+    def broken(error: Exception) -> flask.Response:
+        # The message may hold a file's name, which is somebody's; where it happened does not.
+        where = "".join(traceback.format_tb(error.__traceback__))
+        _log.error("%s while answering %s\n%s", type(error).__name__, flask.request.endpoint, where)
+        return say(InternalServerError("Something broke here. It has been logged, without photo."))
+
+
+def say(error: HTTPException) -> flask.Response:
+    """The response to a failure, in the form that the client reads."""
+    code, text = error.code or 500, error.description or ""
+    if flask.request.endpoint == "page.cards":
+        body = flask.render_template("failure_card.html", message=text)
+        response = flask.make_response(body, code)
+    elif flask.request.accept_mimetypes.best_match(["application/json", "text/html"]) == (
+        "text/html"
+    ) and not flask.request.path.startswith("/api/"):
+        response = flask.make_response(_page(code, text), code)
+    else:
+        response = flask.make_response({"error": text}, code)
+    if code == 503:
+        response.headers["Retry-After"] = str(RETRY_AFTER)
+    if code == 401:
+        response.headers["WWW-Authenticate"] = "Bearer"
+    if code == 405 and error.get_response().headers.get("Allow"):
+        response.headers["Allow"] = error.get_response().headers["Allow"]
+    return response
+
+
+def _page(code: int, text: str) -> str:
+    if code == 401:
+        return flask.render_template("sign_in.html", wrong=False)
+    return flask.render_template("failure.html", message=text)

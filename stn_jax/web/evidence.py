@@ -1,0 +1,51 @@
+"""What a model's test says: read from the evaluation of these very weights, or not at all."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from stn_jax.evaluation.predictor import METRICS
+
+SHOWN = (
+    "split",
+    "n",
+    "groups",
+    "classes",
+    "class_counts",
+    "confusion",
+    "correct",
+    "accuracy",
+    "per_class",
+    "auroc",
+    "reliability",
+    "temperature",
+    "selective",
+)
+"""The parts of metrics.json that are shown; its configuration holds paths of the trainer's."""
+
+
+def read_evidence(workdir: Path, fingerprint: str) -> dict[str, Any] | None:
+    """The shown parts of metrics.json; None where these weights have not been evaluated.
+
+    `load_predictor` has read the same file before, and refuses a damaged one.
+    """
+    try:
+        metrics = json.loads((workdir / METRICS).read_text())
+    except FileNotFoundError:
+        return None
+    if metrics["model"]["fingerprint"] != fingerprint:
+        return None
+    return {name: metrics[name] for name in SHOWN}
+
+
+def similar_photos(
+    evidence: Mapping[str, Any] | None, confidence: float
+) -> Mapping[str, Any] | None:
+    """The bin of test photos of about this confidence; None where the test had none."""
+    if evidence is None:
+        return None
+    bins = evidence["reliability"]
+    # The first and last bin take what rounding puts just beyond them.
+    found = next((b for b in bins if confidence < b["high"]), bins[-1])
+    return found if found["n"] else None

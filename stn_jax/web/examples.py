@@ -1,0 +1,56 @@
+"""Photos to try the page with."""
+
+import io
+from pathlib import Path
+
+from PIL import Image
+
+from stn_jax.data.errors import DataError
+from stn_jax.data.photo import PhotoError
+from stn_jax.data.synthetic import generate_photo
+from stn_jax.evaluation.predictor import Predictor
+from stn_jax.web.uploads import Upload, clean_name
+
+COUNT = 4
+"""Of generated examples: as many of each class."""
+
+
+def make_examples(predictor: Predictor, folder: Path | None = None) -> list[Upload]:
+    """The photos in `folder`; without one, generated photos for a model of generated photos.
+
+    Generated photos say nothing to a model of real ones, so it then has no examples.
+
+    Raises:
+      DataError: when the folder does not exist, or holds a file that is not a photo.
+    """
+    if folder is not None:
+        return _read(predictor, folder)
+    if not predictor.run.synthetic:
+        return []
+    data = predictor.run.config.data
+    # Another seed than the training's: photos that no split has.
+    made = [
+        generate_photo(i, size=data.photo_size, seed=data.synthetic.seed + 1) for i in range(COUNT)
+    ]
+    return [Upload(f"example {i + 1}.png", _encode(each.photo)) for i, each in enumerate(made)]
+
+
+def _read(predictor: Predictor, folder: Path) -> list[Upload]:
+    if not folder.is_dir():
+        raise DataError(f"--examples {folder}: no such folder")
+    paths = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    uploads = []
+    for path in paths:
+        try:
+            content = path.read_bytes()
+            predictor.load(content, name=str(path))
+        except (OSError, PhotoError) as error:
+            raise DataError(f"--examples: {error}") from error
+        uploads.append(Upload(clean_name(path.name), content))
+    return uploads
+
+
+def _encode(pixels) -> bytes:
+    content = io.BytesIO()
+    Image.fromarray(pixels).save(content, format="PNG")
+    return content.getvalue()

@@ -1,0 +1,122 @@
+"""The page for people."""
+
+import io
+
+import flask
+from PIL import Image
+from werkzeug.exceptions import BadRequest, NotFound
+
+from stn_jax.data.photo import load_unpadded
+from stn_jax.web.answerer import Answer, Refusal
+from stn_jax.web.pictures import make_pictures
+from stn_jax.web.security import COOKIE
+from stn_jax.web.site import Site, current_site, status_of
+from stn_jax.web.words import certainty_in_words, reason_in_words
+
+page = flask.Blueprint("page", __name__)
+
+THUMBNAIL = (240, 360)
+
+
+@page.get("/")
+def show() -> str:
+    """The page, without any photo yet."""
+    return _render([])
+
+
+@page.post("/")
+def answer() -> tuple[str, int]:
+    """The whole page with answers, for a browser without JavaScript."""
+    with current_site().answerer.admitted():
+        results = _results()
+        return _render(_cards(results)), status_of(results)
+
+
+@page.post("/cards")
+def cards() -> tuple[str, int]:
+    """The answers alone, for the page's own script to put in."""
+    with current_site().answerer.admitted():
+        results = _results()
+        return flask.render_template("cards.html", cards=_cards(results)), status_of(results)
+
+
+@page.get("/examples/<int:number>.jpg")
+def example(number: int) -> flask.Response:
+    """A small picture of an example."""
+    examples = current_site().examples
+    if number >= len(examples):
+        raise NotFound("There is no such example.")
+    with current_site().answerer.decoding():
+        small = load_unpadded(examples[number].content, size=THUMBNAIL)
+    content = io.BytesIO()
+    Image.fromarray(small.pixels).save(content, format="JPEG", quality=88)
+    return flask.Response(content.getvalue(), mimetype="image/jpeg")
+
+
+@page.route("/sign-in", methods=["GET", "POST"])
+def sign_in() -> flask.Response | tuple[str, int] | str:
+    """Takes the token, and gives a cookie that ends with the browser."""
+    access = current_site().access
+    if flask.request.method == "GET":
+        return flask.render_template("sign_in.html", wrong=False)
+    if not access.is_token(flask.request.form.get("token", "").strip()):
+        return flask.render_template("sign_in.html", wrong=True), 401
+    response = flask.redirect(flask.url_for("page.show"), 303)
+    response.set_cookie(
+        COOKIE, access.session, httponly=True, samesite="Strict", secure=access.secure
+    )
+    return response
+
+
+@page.post("/sign-out")
+def sign_out() -> flask.Response:
+    """Forgets the cookie."""
+    response = flask.redirect(flask.url_for("page.sign_in"), 303)
+    response.delete_cookie(COOKIE, httponly=True, samesite="Strict")
+    return response
+
+
+def _results() -> list[Answer | Refusal]:
+    site = current_site()
+    number = flask.request.args.get("example")
+    if number is None:
+        return site.answer_upload()
+    if not number.isdecimal() or int(number) >= len(site.examples):
+        raise BadRequest("There is no such example.")
+    return site.answer_example(int(number))
+
+
+def _cards(results: list[Answer | Refusal]) -> list[dict]:
+    return [_card(current_site(), result) for result in results]
+
+
+def _card(site: Site, result: Answer | Refusal) -> dict:
+    if isinstance(result, Refusal):
+        return {"file": result.name, "refused": reason_in_words(result.reason)}
+    prediction = result.prediction
+    with site.answerer.decoding():
+        pictures = make_pictures(
+            result, max_megapixels=site.predictor.run.config.data.max_megapixels
+        )
+    return {
+        "file": prediction.file,
+        "prediction": prediction,
+        "pictures": pictures,
+        "meaning": certainty_in_words(site.evidence, prediction.confidence),
+        "synthetic": site.predictor.run.synthetic,
+    }
+
+
+def _render(cards: list[dict]) -> str:
+    site = current_site()
+    return flask.render_template(
+        "page.html",
+        cards=cards,
+        classes=site.predictor.run.classes,
+        synthetic=site.predictor.run.synthetic,
+        answering=site.predictor.answering,
+        evidence=site.evidence,
+        examples=site.examples,
+        limits=site.limits,
+        signed_in=site.access.token is not None,
+    )

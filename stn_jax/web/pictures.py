@@ -1,0 +1,82 @@
+"""Pictures for the page, as data: URLs; made from pixels, so they carry nothing else."""
+
+import base64
+import dataclasses
+import io
+
+import numpy as np
+from jaxtyping import Float, UInt8
+from PIL import Image
+
+from stn_jax.data.photo import load_unpadded
+from stn_jax.evaluation import geometry
+from stn_jax.web.answerer import Answer
+
+LONGEST_SIDE = 960
+"""Of a shown photo, in pixels: sharp on a phone and on half a desktop."""
+OVERHANG = 0.15
+"""How much of the area of interest is drawn beyond the photo, as a share of the photo's side."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Pictures:
+    """What the network looked at.
+
+    Attributes:
+      photo: the upright photo, a data: URL.
+      width: of the photo in the file, in pixels; so is `height`.
+      view: SVG view box (x, y, width, height) in these pixels.
+      outline: SVG points of the area of interest.
+      crop: the area of interest as the classifier saw it, a data: URL.
+      crop_size: its height and width.
+      outside: share of the area of interest that lies beyond the photo.
+      words: the zoom in words.
+    """
+
+    photo: str
+    width: int
+    height: int
+    view: tuple[float, float, float, float]
+    outline: str
+    crop: str
+    crop_size: tuple[int, int]
+    outside: float
+    words: str
+
+
+def make_pictures(answer: Answer, *, max_megapixels: float) -> Pictures:
+    """Draws one answer; decodes the photo again, because the network's own may be too small."""
+    height, width = answer.photo.original_size
+    side = min(LONGEST_SIDE, max(height, width))
+    shown = load_unpadded(answer.upload.content, size=(side, side), max_megapixels=max_megapixels)
+    prediction = answer.prediction
+    return Pictures(
+        photo=encode(shown.pixels, "JPEG"),
+        width=width,
+        height=height,
+        view=_view(prediction.box, (height, width)),
+        outline=" ".join(f"{x:.1f},{y:.1f}" for x, y in prediction.box),
+        crop=encode(prediction.crop, "PNG"),
+        crop_size=prediction.crop.shape[:2],
+        outside=geometry.share_outside(prediction.box, (height, width)),
+        words=geometry.in_words(prediction.box, (height, width)),
+    )
+
+
+def encode(pixels: UInt8[np.ndarray, "height width channel"], kind: str) -> str:
+    """Pixels as a data: URL; `kind` is JPEG or PNG."""
+    content = io.BytesIO()
+    options = {"quality": 88} if kind == "JPEG" else {}
+    Image.fromarray(pixels.squeeze()).save(content, format=kind, **options)
+    data = base64.b64encode(content.getvalue()).decode("ascii")
+    return f"data:image/{kind.lower()};base64,{data}"
+
+
+def _view(
+    box: Float[np.ndarray, "4 2"], size: tuple[int, int]
+) -> tuple[float, float, float, float]:
+    """The photo, and of the area of interest what lies a little beyond it."""
+    sides = np.array([size[1], size[0]], np.float64)
+    low = np.clip(box.min(axis=0), -OVERHANG * sides, 0)
+    high = np.clip(box.max(axis=0), sides, (1 + OVERHANG) * sides)
+    return tuple(round(float(value), 1) for value in (*low, *(high - low)))

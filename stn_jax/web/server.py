@@ -1,0 +1,127 @@
+"""Runs an application until it is told to stop, and then finishes what it has begun.
+
+waitress receives requests in one thread and in memory, however slowly they come; threads that
+answer are only given complete ones.
+"""
+
+import logging
+import socket
+import time
+from collections.abc import Callable
+
+import flask
+from waitress import wasyncore
+from waitress.channel import HTTPChannel
+from waitress.server import TcpWSGIServer
+
+from stn_jax.config import ConfigError
+from stn_jax.web.limits import Limits
+
+GRACE = 30.0
+"""Seconds that requests get to finish after the signal to stop."""
+SPARE = 8
+"""Threads beyond those of requests in the house: for health checks, and to send others away."""
+MAX_HEADER_BYTES = 32_768
+_IDLE = 60
+_TICK = 0.2
+
+_log = logging.getLogger("stn_jax.web")
+
+
+class _Channel(HTTPChannel):
+    """A connection that knows since when its present request has been arriving."""
+
+    since = 0.0
+
+    def received(self, data: bytes) -> bool:
+        if self.request is None:
+            self.since = time.time()
+        return super().received(data)
+
+
+class _Server(TcpWSGIServer):
+    channel_class = _Channel
+    upload_limit = float("inf")
+
+    def maintenance(self, now: float) -> None:
+        super().maintenance(now)
+        for channel in self.active_channels.values():
+            if channel.request is not None and channel.since < now - self.upload_limit:
+                channel.will_close = True
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """Takes the port, without answering on it yet.
+
+    Raises:
+      ConfigError: when that is impossible.
+    """
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, kind, protocol, _, address = found[0]
+        opened = socket.socket(family, kind, protocol)
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        opened.bind(address)
+    except (OSError, OverflowError) as error:
+        text = getattr(error, "strerror", None) or error
+        raise ConfigError(f"--host {host} --port {port}: {text}") from error
+    return opened
+
+
+def serve(
+    app: flask.Flask, opened: socket.socket, *, limits: Limits, stopping: Callable[[], bool]
+) -> None:
+    """Answers requests until `stopping` returns true; then those that are under way, and ends.
+
+    Args:
+      app: the application.
+      opened: from `bind`.
+      limits: how much is taken at once.
+      stopping: asked several times a second.
+    """
+    # Twice the limit, so that somewhat too large an upload still gets the application's words.
+    most = 2 * limits.max_bytes
+    connections: dict = {}
+    server = _Server(
+        app,
+        map=connections,
+        _sock=opened,
+        bind_socket=False,
+        sockinfo=(opened.family, opened.type, opened.proto, opened.getsockname()),
+        sockets=[opened],
+        threads=limits.queue + SPARE,
+        connection_limit=2 * limits.queue + SPARE,
+        max_request_body_size=most,
+        max_request_header_size=MAX_HEADER_BYTES,
+        # Beyond these, waitress would write to temporary files.
+        inbuf_overflow=most + 1_000_000,
+        outbuf_overflow=1 << 40,
+        channel_timeout=_IDLE,
+        cleanup_interval=1,
+        ident=None,
+        log_socket_errors=False,
+    )
+    server.upload_limit = limits.upload_limit
+    while not stopping():
+        wasyncore.loop(timeout=_TICK, map=connections, count=1)
+    _drain(server, connections)
+
+
+def _drain(server: _Server, connections: dict) -> None:
+    # Closes the listening socket only: the server's own close would close its wake-up pipe, too.
+    wasyncore.dispatcher.close(server)
+    until = time.monotonic() + GRACE
+    while _busy(server) and time.monotonic() < until:
+        wasyncore.loop(timeout=_TICK, map=connections, count=1)
+    if _busy(server):
+        _log.warning("stopped before every request was answered")
+    server.task_dispatcher.shutdown(cancel_pending=True, timeout=1)
+    server.trigger.close()
+    wasyncore.close_all(connections)
+
+
+def _busy(server: _Server) -> bool:
+    return any(
+        channel.request is not None or channel.requests or channel.total_outbufs_len
+        for channel in list(server.active_channels.values())
+    )

@@ -1,0 +1,56 @@
+"""Numbers as a clinician reads them."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from stn_jax.web.evidence import similar_photos
+
+
+def chance(value: float) -> str:
+    """A probability: "92.4 %"; never "100 %" or "0 %", which no model knows."""
+    if value > 0.999:
+        return "> 99.9 %"
+    if value < 0.001:
+        return "< 0.1 %"
+    return f"{100 * value:.1f} %"
+
+
+def share(part: int, whole: int) -> str:
+    """A counted share: "47.8 %"."""
+    return f"{100 * part / whole:.1f} %" if whole else "-"
+
+
+def between(interval: Mapping[str, Any]) -> str:
+    """An interval: "between 43.9 and 51.8 %"."""
+    if interval["low"] is None:
+        return "unknown"
+    return f"between {100 * interval['low']:.1f} and {100 * interval['high']:.1f} %"
+
+
+def choices(classes: Sequence[str]) -> str:
+    """The classes as a question: "Eczema or psoriasis?"."""
+    if len(classes) > 4:
+        return f"Which of {len(classes)} classes?"
+    question = " or ".join((", ".join(classes[:-1]), classes[-1])) if classes[1:] else classes[0]
+    return f"{question[:1].upper()}{question[1:]}?"
+
+
+def certainty_in_words(evidence: Mapping[str, Any] | None, confidence: float) -> str:
+    """What being this sure meant on photos whose truth is known."""
+    if evidence is None:
+        return "This model has not been tested, so nobody knows what being this sure is worth."
+    similar = similar_photos(evidence, confidence)
+    kind = {"test": "test", "val": "validation", "train": "training"}[evidence["split"]]
+    if similar is None:
+        return f"In the test, it was never this sure of any of {evidence['n']} {kind} photos."
+    sure = f"{100 * similar['low']:.0f} to {100 * similar['high']:.0f} % sure"
+    photos = "photo" if similar["n"] == 1 else "photos"
+    were = "was" if similar["correct"] == 1 else "were"
+    return f"Of {similar['n']} {kind} {photos} it was {sure} of, {similar['correct']} {were} right."
+
+
+def reason_in_words(reason: str) -> str:
+    """Why a photo was refused, without what only an operator can change."""
+    reason = re.sub(r" \([^()]*(--data|pip install)[^()]*\)", "", reason)
+    return f"{reason[:1].upper()}{reason[1:]}."
