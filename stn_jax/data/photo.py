@@ -8,6 +8,7 @@ import dataclasses
 import io
 import os
 import stat
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
@@ -50,6 +51,8 @@ _SIXTEEN_TO_EIGHT = np.rint(np.arange(1 << 16) / 257).astype(np.uint8)
 _SRGB = ImageCms.createProfile("sRGB")
 # Pillow loads rarer decoders when a file needs them, but not when formats are named.
 Image.init()
+# Pillow warns of photos from half its own limit on; ours is `max_megapixels`.
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 
 class PhotoError(DataError):
