@@ -454,7 +454,7 @@ def baselines_figure(summary: Mapping[str, Any]) -> Figure | None:
     return figure
 
 
-def learning_curves(lines: Sequence[Mapping[str, float]], best_step: int | None) -> Figure | None:
+def learning_curves(lines: Sequence[Mapping[str, Any]], best_step: int | None) -> Figure | None:
     """Loss and accuracy by step, from the lines of metrics.jsonl; None without any."""
     panels = [("loss", "loss"), ("accuracy", "right")]
     curves = {
@@ -543,6 +543,8 @@ def where_figure(table: PredictionTable, photo_size: tuple[int, int]) -> Figure 
             max(height, min(high[1], 2 * height)) + margin, min(0, max(low[1], -height)) - margin
         )
         axes.set_aspect("equal")
+        shape = np.diff(axes.get_ylim()[::-1])[0] / np.diff(axes.get_xlim())[0]
+        figure.set_size_inches(SIZE[0], (SIZE[0] - 0.6) * shape + 1.3)
         axes.set_xlabel("pixels")
         axes.grid(visible=False)
         _legend_below(figure, axes)

@@ -15,6 +15,7 @@ from jaxtyping import Float, PyTree, Shaped, UInt8
 from PIL import Image
 
 from stn_jax.data.photo import Photo, load_photo
+from stn_jax.data.pipeline import Split
 from stn_jax.evaluation.calibration import apply_temperature, softmax
 from stn_jax.models import STNClassifier, make_model
 from stn_jax.sampling import theta_to_box
@@ -283,7 +284,7 @@ def read_answering(workdir: Path, fingerprint: str) -> Answering:
         ) from error
 
 
-def chunks(split: Sequence[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+def chunks(split: Split) -> Iterator[list[dict[str, Any]]]:
     """Items of a prepared split, as many at a time as the predictor takes in one call."""
     for start in range(0, len(split), CHUNK):
         yield [split[i] for i in range(start, min(start + CHUNK, len(split)))]

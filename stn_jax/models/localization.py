@@ -73,7 +73,7 @@ class LocalizationNet(nn.Module):
             raw_scale = self._outputs(features.mean(axis=(1, 2)), [0.0])[:, 0]
             return self._attend(raw_scale, self._centre_of_mass(features), scale)
         hidden = nn.Dense(self.units, kernel_init=nn.initializers.he_normal(), dtype=self.dtype)(
-            features.reshape(len(features), -1)
+            features.reshape(features.shape[0], -1)
         )
         hidden = nn.relu(hidden)
         match self.transform:
@@ -83,7 +83,7 @@ class LocalizationNet(nn.Module):
                 return self._outputs(hidden, _PROJECTIVE_IDENTITY).reshape(-1, 3, 3)
             case "tps":
                 outputs = self._outputs(hidden, [0.0] * (2 * self.control_points**2))
-                return outputs.reshape(len(view), -1, 2)
+                return outputs.reshape(outputs.shape[0], -1, 2)
             case "attention":
                 outputs = self._outputs(hidden, [0.0, 0.0, 0.0])
                 return self._attend(outputs[:, 0], outputs[:, 1:], scale)

@@ -53,7 +53,7 @@ class VGGLite(nn.Module):
             convolve = nn.remat(convolve, static_argnums=(2, 3))
         for block in self.channels:
             x = convolve(self, x, block, train)
-        x = x.mean(axis=(1, 2)) if self.global_pool else x.reshape(len(x), -1)
+        x = x.mean(axis=(1, 2)) if self.global_pool else x.reshape(x.shape[0], -1)
         for units in self.dense:
             x = nn.relu(nn.Dense(units, kernel_init=_he_normal, dtype=self.dtype)(x))
             x = nn.Dropout(self.dropout, deterministic=not train)(x)

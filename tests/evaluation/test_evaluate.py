@@ -1,0 +1,228 @@
+"""The whole evaluation of a tiny run: what it writes, and what it must not depend on."""
+
+import csv
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import stn_jax
+from stn_jax.data.builder import prepare
+from stn_jax.data.errors import DataError
+from stn_jax.evaluation.evaluate import evaluate_predictions
+from stn_jax.evaluation.table import TableError, read_table, write_table
+from stn_jax.training.errors import WorkdirError
+from stn_jax.training.workdir import read_run
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def evaluated(trained, tmp_path_factory):
+    """A workdir with its evaluation; not to be changed."""
+    workdir = tmp_path_factory.mktemp("evaluated") / "run"
+    shutil.copytree(trained, workdir)
+    stn_jax.evaluate(workdir)
+    return workdir
+
+
+@pytest.fixture
+def copy(evaluated, tmp_path):
+    workdir = tmp_path / "run"
+    shutil.copytree(evaluated, workdir)
+    return workdir
+
+
+def metrics_of(workdir: Path) -> dict:
+    return json.loads((workdir / "evaluation/metrics.json").read_text())
+
+
+def test_every_test_photo_once_and_in_order(evaluated):
+    """22 photos in calls of 8: the last call is not full, and nothing is lost or counted twice."""
+    with open(evaluated / "evaluation/predictions.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    split = prepare(read_run(evaluated).config.data).splits["test"]
+    assert [row["file"] for row in rows] == [split[i]["file"] for i in range(22)]
+    classes = read_run(evaluated).classes
+    assert [row["label"] for row in rows] == [classes[label] for label in split.labels]
+    for row in rows:
+        assert sum(float(row[f"prob_{name}"]) for name in classes) == pytest.approx(1)
+        assert len([name for name in row if name.startswith("theta_")]) == 6
+
+
+def test_metrics_follow_from_the_table(evaluated):
+    metrics, table = metrics_of(evaluated), read_table(evaluated / "evaluation/predictions.csv")
+    assert metrics["split"] == "test"
+    assert metrics["n"] == len(table) == 22
+    assert metrics["correct"] == table.correct.sum() == np.trace(metrics["confusion"])
+    assert metrics["accuracy"]["value"] == metrics["correct"] / 22
+    sure = table.confidence >= 0.95
+    assert metrics["paper_cutoff"]["accepted"] == sure.sum()
+    assert metrics["selective"]["accepted"] == table.accepted.sum()
+    assert set(metrics["stn"]["baselines"]) == {"centre", "whole"}
+    assert metrics["stn"]["lesion"]["n"] == 22
+
+
+def test_metrics_name_the_model_and_the_data(evaluated):
+    metrics, run = metrics_of(evaluated), read_run(evaluated)
+    assert metrics["source"] == "SYNTHETIC"
+    assert metrics["synthetic"] is True
+    assert metrics["data"]["fingerprint"] == run.data_fingerprint
+    assert metrics["model"]["fingerprint"] == stn_jax.load_predictor(evaluated).fingerprint
+    assert metrics["data"]["splits"]["test"] == {"scales": 11, "vesicles": 11}
+
+
+def test_labels_of_the_test_decide_nothing(copy, monkeypatch):
+    """Poisoned test labels leave temperature, threshold and every probability as they were."""
+    from stn_jax.data.builder import PhotoSource
+
+    before = metrics_of(copy)
+    table = read_table(copy / "evaluation/predictions.csv")
+    read = PhotoSource.__getitem__
+
+    def poisoned(source, index):
+        item = read(source, index)
+        return item | {"label": 1 - item["label"]} if len(source) == 22 else item
+
+    monkeypatch.setattr(PhotoSource, "__getitem__", poisoned)
+    after = stn_jax.evaluate(copy)
+    assert after["correct"] == 22 - before["correct"]
+    assert after["temperature"] == before["temperature"]
+    assert after["selective"]["threshold"] == before["selective"]["threshold"]
+    poisoned_table = read_table(copy / "evaluation/predictions.csv")
+    np.testing.assert_array_equal(poisoned_table.probabilities, table.probabilities)
+    np.testing.assert_array_equal(poisoned_table.accepted, table.accepted)
+
+
+def test_predictions_alone_give_the_same_metrics(copy):
+    before = metrics_of(copy)
+    csv_before = (copy / "evaluation/predictions.csv").read_bytes()
+    (copy / "evaluation/report.html").unlink()
+    shutil.rmtree(copy / "best")
+    shutil.rmtree(copy / "checkpoints")
+    evaluate_predictions(copy / "evaluation/predictions.csv")
+    assert metrics_of(copy) == before
+    assert (copy / "evaluation/predictions.csv").read_bytes() == csv_before
+    assert (copy / "evaluation/report.html").is_file()
+
+
+def test_a_bare_table_is_evaluated_as_far_as_it_goes(make_predictions, tmp_path):
+    table = make_predictions(60).calibrated(temperature=2.0, threshold=0.9)
+    write_table(table, tmp_path / "mine.csv")
+    metrics = evaluate_predictions(tmp_path / "mine.csv")
+    assert metrics["n"] == 60
+    assert metrics["selective"]["threshold"] is None
+    assert metrics["selective"]["reason"]
+    assert metrics["selective"]["accepted"] == table.accepted.sum()
+    assert metrics["model"]["fingerprint"] is None
+    assert "unknown" in metrics
+    assert (tmp_path / "report.html").is_file()
+
+
+def test_masks_take_the_place_of_boxes(copy, tmp_path):
+    masks = tmp_path / "masks"
+    masks.mkdir()
+    table = read_table(copy / "evaluation/predictions.csv")
+    for file in table.file[:3]:
+        mask = np.zeros((42, 63), np.uint8)
+        mask[10:20, 30:40] = 255
+        Image.fromarray(mask).save(masks / f"{file}.png")
+    metrics = stn_jax.evaluate(copy, masks=masks)
+    assert metrics["stn"]["lesion"]["n"] == 3
+    table = read_table(copy / "evaluation/predictions.csv")
+    np.testing.assert_allclose(table.lesion[:3], [[30, 10, 40, 20]] * 3)
+    assert np.isnan(table.lesion[3:]).all()
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(TableError, match="no mask named after any"):
+        stn_jax.evaluate(copy, masks=tmp_path / "empty")
+
+
+def test_compared_with_another_run_on_the_same_photos(copy, evaluated):
+    metrics = stn_jax.evaluate(copy, compare=evaluated)
+    other = metrics["compared"]
+    assert other["correct"] == metrics["correct"]
+    assert other["mcnemar"] == {
+        "ours_only": 0,
+        "theirs_only": 0,
+        "p": None,
+        "reason": "both are right on the same photos",
+    }
+
+
+def test_compared_with_what_cannot_be_compared(copy, evaluated, trained, make_predictions):
+    with pytest.raises(WorkdirError, match="not evaluated yet"):
+        stn_jax.evaluate(copy, compare=trained)
+    other = copy.parent / "other"
+    shutil.copytree(evaluated, other)
+    write_table(make_predictions(22), other / "evaluation/predictions.csv")
+    with pytest.raises(TableError, match="other photos"):
+        stn_jax.evaluate(copy, compare=other)
+
+
+def test_photos_that_changed_since_training_are_refused(copy):
+    facts = json.loads((copy / "run.json").read_text())
+    (copy / "run.json").write_text(json.dumps(facts | {"data_fingerprint": "0" * 64}))
+    with pytest.raises(DataError, match="not those of the training"):
+        stn_jax.evaluate(copy)
+
+
+def test_report_is_one_file_with_its_banner_and_counts(evaluated):
+    report = (evaluated / "evaluation/report.html").read_text()
+    metrics = metrics_of(evaluated)
+    assert f"{metrics['correct']} of 22 right" in report
+    assert "SYNTHETIC" in report
+    assert "not a medical device" in report
+    assert "http" not in report.replace("http-equiv", "")
+    assert report.count("data:image/png;base64,") >= 8
+
+
+def test_report_escapes_names(make_predictions, tmp_path):
+    table = make_predictions(40, classes=("<script>alert(1)</script>", "b"))
+    write_table(table, tmp_path / "mine.csv")
+    evaluate_predictions(tmp_path / "mine.csv")
+    report = (tmp_path / "report.html").read_text()
+    assert "<script>" not in report
+    assert "&lt;script&gt;" in report
+
+
+def test_real_photos_carry_no_banner(make_predictions, tmp_path):
+    write_table(make_predictions(40), tmp_path / "mine.csv")
+    evaluate_predictions(tmp_path / "mine.csv")
+    assert "SYNTHETIC" not in (tmp_path / "report.html").read_text()
+
+
+def test_summary_is_printed_with_counts(copy, capsys):
+    metrics = stn_jax.evaluate(copy)
+    printed = capsys.readouterr().out
+    assert f"{metrics['correct']} of 22" in printed
+    assert "SYNTHETIC" in printed
+    assert "at least 95% sure" in printed
+    assert "report.html" in printed
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "either --workdir"),
+        (["--workdir", "nowhere"], "nowhere holds no run"),
+        (["--from-predictions", "nowhere.csv"], "nowhere.csv: not a table of predictions"),
+        (["--workdir", "nowhere", "--target-error", "1.5"], "--target-error 1.5 must be in (0, 1)"),
+    ],
+)
+def test_bad_input_is_one_line_and_status_2(arguments, said, tmp_path):
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "evaluate.py"), *arguments],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: ")
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,51 @@
+"""An exported model predicts the same with jax alone."""
+
+import json
+
+import jax
+import jax.export
+import numpy as np
+import pytest
+
+import stn_jax
+from stn_jax.evaluation.export import export, to_onnx
+from stn_jax.evaluation.predictor import Answering
+
+PHOTOS = np.random.default_rng(0).integers(0, 256, (3, 42, 63, 3), np.uint8)
+
+
+@pytest.fixture
+def predictor(trained):
+    predictor = stn_jax.load_predictor(trained)
+    predictor.answering = Answering(temperature=0.7, threshold=0.8)
+    return predictor
+
+
+def test_stablehlo_predicts_the_same(predictor, tmp_path):
+    lines = list(export(predictor, tmp_path))
+    assert any("model.stablehlo" in line for line in lines)
+    graph = jax.export.deserialize(bytearray((tmp_path / "model.stablehlo").read_bytes()))
+    with np.load(tmp_path / "weights.npz") as file:
+        weights = [file[name] for name in sorted(file.files)]
+    for count in (1, 3):
+        probabilities, theta = graph.call(weights, PHOTOS[:count])
+        wanted = predictor.predict(PHOTOS[:count])
+        np.testing.assert_allclose(
+            probabilities, [list(a.probabilities.values()) for a in wanted], atol=1e-6
+        )
+        np.testing.assert_allclose(theta, [a.theta for a in wanted], atol=1e-6)
+
+
+def test_description_says_when_to_answer(predictor, tmp_path):
+    list(export(predictor, tmp_path))
+    described = json.loads((tmp_path / "model.json").read_text())
+    assert described["classes"] == ["scales", "vesicles"]
+    assert described["threshold"] == 0.8
+    assert described["synthetic"] is True
+    assert "SYNTHETIC" in (tmp_path / "README.md").read_text()
+
+
+def test_onnx_predicts_the_same(predictor, tmp_path):
+    pytest.importorskip("jax2onnx", reason="ONNX is optional: pip install jax2onnx onnxruntime")
+    pytest.importorskip("onnxruntime", reason="ONNX is optional: pip install onnxruntime")
+    assert to_onnx(predictor, tmp_path / "model.onnx") < 1e-4

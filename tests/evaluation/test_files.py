@@ -1,0 +1,78 @@
+"""predict.py: names on a command line to JSON lines."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import stn_jax
+from stn_jax.data.photo import PhotoError
+from stn_jax.evaluation.files import answer_files, list_files, save_crop
+from stn_jax.evaluation.predictor import Prediction
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def predictor(trained):
+    return stn_jax.load_predictor(trained)
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """Ten photos and a letter that calls itself one, in a folder of their own."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for i in range(10):
+        pixels = np.random.default_rng(i).integers(0, 256, (50, 70, 3), np.uint8)
+        Image.fromarray(pixels).save(folder / f"{i}.png")
+    (folder / "3-letter.jpg").write_text("Dear doctor")
+    (folder / ".hidden").write_text("")
+    return folder
+
+
+def test_folders_and_lists_stand_for_files(photos):
+    names = [str(path) for path in sorted(photos.iterdir()) if path.name != ".hidden"]
+    assert list(list_files([str(photos)], ())) == names
+    listed = [f"{names[0]}\n", "\n", f"{photos}\n"]
+    assert list(list_files(["-", "x.jpg"], listed)) == [names[0], *names, "x.jpg"]
+
+
+def test_a_refused_photo_costs_the_others_nothing(predictor, photos):
+    files = list(list_files([str(photos)], ()))
+    answers = list(answer_files(predictor, files))
+    assert [isinstance(a, PhotoError) for a in answers] == ["letter" in file for file in files]
+    for file, answer in zip(files, answers, strict=True):
+        if isinstance(answer, Prediction):
+            assert answer.file == file
+            alone = predictor.predict([file])[0]
+            assert answer.probabilities == alone.probabilities
+
+
+def test_crops_of_equal_names_do_not_overwrite_each_other(predictor, photos, tmp_path):
+    answers = predictor.predict([photos / "0.png", photos / "0.png"])
+    paths = [save_crop(answer, tmp_path / "crops", i) for i, answer in enumerate(answers)]
+    assert len(set(paths)) == 2
+    np.testing.assert_array_equal(np.asarray(Image.open(paths[1])), answers[1].crop)
+
+
+def test_command_line(trained, photos, tmp_path):
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "predict.py"), "--workdir", str(trained), str(photos)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"JAX_PLATFORMS": "cpu"},
+    )
+    assert done.returncode == 1
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(lines) == 10
+    assert all(line["label"] is None for line in lines)
+    assert "refused: " in done.stderr
+    assert "3-letter.jpg: text, not a photo" in done.stderr
+    assert "not evaluated yet" in done.stderr
