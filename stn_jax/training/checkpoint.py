@@ -5,6 +5,7 @@ Before a checkpoint is restored, its files are compared with the list; a damaged
 `damaged/` beside its folder, and the one before it is taken.
 """
 
+import contextlib
 import hashlib
 import logging
 import shutil
@@ -122,7 +123,8 @@ class CheckpointStore:
             self.wait()
         finally:
             self._background.shutdown()
-            self._manager.close()
+            with contextlib.suppress(OSError, ValueError):  # said by `wait` already
+                self._manager.close()
 
     def _newest_sound(self) -> int:
         for step in sorted(self._manager.all_steps(), reverse=True):

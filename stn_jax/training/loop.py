@@ -171,7 +171,8 @@ class Trainer:
             self._reporter.start(step)
         if step == 0:
             self._look(step)
-        while not (finished or any_process(stop.requested)):
+        stopping = any_process(stop.requested)
+        while not (finished or stopping):
             with window.waiting():
                 batch = next(batches)
             self.state, metrics = train_step(self.state, batch)
@@ -188,9 +189,10 @@ class Trainer:
             if look:
                 self._look(step)
             if validate:
-                save = not self._validate(step, stop) or save
+                self._validate(step, stop)
                 finished = self._is_finished(step)
-            if save or finished:
+                stopping = any_process(stop.requested)
+            if save or finished or stopping:
                 self._save(step, leaving=finished or stopping)
         return Outcome(step=step, finished=finished, workdir=self._workdir)
 
@@ -271,15 +273,14 @@ class Trainer:
         if warning:
             self._reporter.say(f"WARNING: {warning}")
 
-    def _validate(self, step: int, stop: StopSignal) -> bool:
-        """Evaluates the whole validation split; False when it was interrupted."""
+    def _validate(self, step: int, stop: StopSignal) -> None:
+        """Evaluates the whole validation split, unless asked to stop meanwhile."""
         values = self._evaluate("val", stop)
         if values is None:
-            return False
+            return
         self._reporter.log(step, {f"val/{name}": value for name, value in values.items()})
         if self._progress.record(step, values["loss"], min_change=self._config.min_change):
             self._best.save(step, self.state.variables, {"val_loss": values["loss"]})
-        return True
 
     def _evaluate(self, split: str, stop: StopSignal) -> dict[str, float] | None:
         """Means over every photo of a split, each counted once; None when asked to stop."""

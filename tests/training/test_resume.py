@@ -20,6 +20,7 @@ from tiny_runs import (
 import stn_jax
 from stn_jax.data.builder import prepare
 from stn_jax.data.pipeline import train_batches, train_dataset
+from stn_jax.training.reporter import Reporter
 
 
 @pytest.fixture(scope="module")
@@ -78,6 +79,21 @@ def test_next_batch_is_the_same_wherever_reading_starts(config):
     resumed = next(train_batches(train_dataset(split, batch_size=8, seed=0), start=19))
     assert_same_bits(resumed, expected)
     assert resumed["index"].tolist() != list(range(8))
+
+
+def test_a_signal_as_an_evaluation_ends_saves_all_the_same(config, tmp_path, monkeypatch):
+    original = Reporter.log
+
+    def interrupting(reporter, step, values):
+        original(reporter, step, values)
+        if "val/loss" in values:
+            signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(Reporter, "log", interrupting)
+    config = with_train(config, checkpoint_every=1000)
+    assert stn_jax.train(config, tmp_path).step == 10
+    assert last_state(tmp_path)[0] == 10
+    assert last_state(tmp_path)[2]["evaluated"] == 10
 
 
 def test_an_interrupted_evaluation_is_made_up_for(whole, config, tmp_path, monkeypatch):

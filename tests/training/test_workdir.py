@@ -1,0 +1,165 @@
+"""The resume contract, and the lock."""
+
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from stn_jax.config import Config
+from stn_jax.training.errors import WorkdirError
+from stn_jax.training.workdir import (
+    Run,
+    append_metrics,
+    current_versions,
+    drop_metrics_after,
+    locked,
+    read_run,
+    start_or_resume,
+    write_atomically,
+)
+
+
+@pytest.fixture
+def run() -> Run:
+    return Run(
+        config=Config(),
+        classes=("eczema", "psoriasis"),
+        mean_color=(1.0, 2.0, 3.0),
+        data_name="photos",
+        data_fingerprint="abc",
+        versions=current_versions(),
+        git_revision="1234",
+    )
+
+
+def changed(run: Run, part: str, **values) -> Run:
+    config = run.config
+    new = dataclasses.replace(getattr(config, part), **values)
+    return dataclasses.replace(run, config=dataclasses.replace(config, **{part: new}))
+
+
+def test_a_run_is_read_as_it_was_written(run, tmp_path):
+    assert start_or_resume(tmp_path, run) == []
+    assert read_run(tmp_path) == run
+    assert {"jax", "flax", "optax", "orbax-checkpoint", "numpy"} <= run.versions.keys()
+
+
+@pytest.mark.parametrize(
+    ("part", "values", "line"),
+    [
+        ("model", {"dropout": 0.25}, "model.dropout: 0.5 -> 0.25"),
+        ("data", {"photo_size": (630, 1260)}, r"data.photo_size: \(630, 945\) -> \(630, 1260\)"),
+        ("train", {"batch_size": 5}, "train.batch_size: 15 -> 5"),
+        ("train", {"seed": 1}, "train.seed: 0 -> 1"),
+        ("train", {"precision": "bfloat16"}, "train.precision: float32 -> bfloat16"),
+    ],
+)
+def test_another_experiment_is_refused(run, tmp_path, part, values, line):
+    start_or_resume(tmp_path, run)
+    with pytest.raises(WorkdirError, match=line):
+        start_or_resume(tmp_path, changed(run, part, **values))
+    assert read_run(tmp_path) == run
+
+
+@pytest.mark.parametrize(
+    ("values", "line"),
+    [
+        ({"data_fingerprint": "xyz"}, "data_fingerprint: abc -> xyz"),
+        ({"classes": ("acne", "eczema")}, r"classes: \('eczema', 'psoriasis'\) -> \('acne'"),
+    ],
+)
+def test_other_photos_are_refused(run, tmp_path, values, line):
+    start_or_resume(tmp_path, run)
+    with pytest.raises(WorkdirError, match=line):
+        start_or_resume(tmp_path, dataclasses.replace(run, **values))
+
+
+def test_all_differences_are_listed(run, tmp_path):
+    start_or_resume(tmp_path, run)
+    other = changed(changed(run, "model", dropout=0.1, dense=(8,)), "train", seed=3, steps=5)
+    with pytest.raises(WorkdirError) as caught:
+        start_or_resume(tmp_path, other)
+    assert [line.split(":")[0].strip() for line in str(caught.value).splitlines()[1:-1]] == [
+        "model.dense",
+        "model.dropout",
+        "train.seed",
+    ]
+
+
+def test_safe_changes_are_taken_and_noted(run, tmp_path):
+    start_or_resume(tmp_path, run)
+    longer = changed(run, "train", steps=20_000, checkpoint_every=50, log_every=1)
+    notes = start_or_resume(tmp_path, longer)
+    assert "train.steps is now 20000 (was 10000)" in notes
+    assert len(notes) == 3
+    assert read_run(tmp_path).config == longer.config
+
+
+def test_other_code_and_versions_are_noted(run, tmp_path):
+    start_or_resume(tmp_path, run)
+    versions = {**run.versions, "jax": "99.0"}
+    newer = dataclasses.replace(run, versions=versions, git_revision="5678")
+    assert start_or_resume(tmp_path, newer) == [
+        f"version of jax is now 99.0 (was {run.versions['jax']})",
+        "git revision is now 5678 (was 1234)",
+    ]
+
+
+def test_length_of_a_cosine_is_no_safe_change(run, tmp_path):
+    cosine = changed(run, "train", schedule="cosine")
+    start_or_resume(tmp_path, cosine)
+    with pytest.raises(WorkdirError, match=r"train\.steps: 10000 -> 20000"):
+        start_or_resume(tmp_path, changed(cosine, "train", steps=20_000))
+
+
+def test_no_run_and_damaged_run(run, tmp_path):
+    with pytest.raises(WorkdirError, match="holds no run"):
+        read_run(tmp_path)
+    start_or_resume(tmp_path, run)
+    (tmp_path / "run.json").write_text("{")
+    with pytest.raises(WorkdirError, match="damaged"):
+        read_run(tmp_path)
+
+
+def test_a_second_trainer_is_refused(tmp_path):
+    with (
+        locked(tmp_path),
+        pytest.raises(WorkdirError, match=rf"another training process \(pid {os.getpid()}\)"),
+        locked(tmp_path),
+    ):
+        pass
+    with locked(tmp_path):
+        pass
+
+
+def test_the_lock_dies_with_its_process(tmp_path):
+    code = (
+        "import os, sys; from pathlib import Path;"
+        "from stn_jax.training.workdir import locked;"
+        "locked(Path(sys.argv[1])).__enter__(); os.kill(os.getpid(), 9)"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False)
+    with locked(tmp_path):
+        pass
+
+
+def test_metrics_after_a_step_are_taken_back(tmp_path):
+    drop_metrics_after(tmp_path, 0)
+    for step in (1, 2, 3):
+        append_metrics(tmp_path, {"step": step})
+    with (tmp_path / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 2, "train/lo')  # half a line, as a killed process leaves it
+    drop_metrics_after(tmp_path, 2)
+    append_metrics(tmp_path, {"step": 9})
+    lines = (tmp_path / "metrics.jsonl").read_text().splitlines()
+    assert [json.loads(line)["step"] for line in lines] == [1, 2, 9]
+
+
+def test_a_failed_write_leaves_the_old_text(tmp_path):
+    write_atomically(tmp_path / "a", "old")
+    with pytest.raises(UnicodeEncodeError):
+        write_atomically(tmp_path / "a", "\ud800")
+    assert (tmp_path / "a").read_text() == "old"
