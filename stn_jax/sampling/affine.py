@@ -1,5 +1,7 @@
 """Affine thetas: made from scale and translation, chained and inverted."""
 
+from typing import no_type_check
+
 import jax.numpy as jnp
 from jax import Array, lax
 from jax.typing import ArrayLike
@@ -8,6 +10,7 @@ from jaxtyping import Float
 from stn_jax.sampling import checks
 
 
+@no_type_check
 def attention_theta(
     scale: Float[ArrayLike, "batch"], translation: Float[ArrayLike, "batch 2"]
 ) -> Float[Array, "batch 2 3"]:
@@ -28,6 +31,7 @@ def attention_theta(
     return jnp.concatenate([linear, translation[:, :, None]], axis=2)
 
 
+@no_type_check
 def compose(
     outer: Float[ArrayLike, "batch 2 3"], inner: Float[ArrayLike, "batch 2 3"]
 ) -> Float[Array, "batch 2 3"]:
@@ -43,6 +47,7 @@ def compose(
     return chained.at[:, :, 2].add(outer[:, :, 2])
 
 
+@no_type_check
 def invert(theta: Float[ArrayLike, "batch 2 3"]) -> Float[Array, "batch 2 3"]:
     """The map that undoes `theta`: composed with it, in either order, it is the identity.
 

@@ -6,12 +6,11 @@ Williams, "Pyramidal Parametrics", 1983, with interpolation between two levels.
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from jax.typing import ArrayLike
 from jaxtyping import Float
 
 from stn_jax.sampling import checks
 from stn_jax.sampling.interpolation import interpolate, result_type
-from stn_jax.sampling.padding import PADDING_MODES, clamp, fill_outside, pad
+from stn_jax.sampling.padding import PADDING_MODES, FillValue, clamp, fill_outside, pad
 from stn_jax.sampling.pyramid import build_levels
 from stn_jax.sampling.strides import Strides
 
@@ -29,7 +28,7 @@ def sample_antialiased(
     *,
     padding_mode: str,
     align_corners: bool,
-    fill_value: ArrayLike,
+    fill_value: FillValue,
 ) -> Array:
     """Reads images at pixel positions, smoothed over about the stride of the map there.
 

@@ -1,5 +1,7 @@
 """Shrinking by a whole factor: the mean of each block of pixels."""
 
+from typing import no_type_check
+
 import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
@@ -8,6 +10,7 @@ from jaxtyping import Float, Real
 from stn_jax.sampling import checks
 
 
+@no_type_check
 def area_average(
     images: Real[ArrayLike, "batch height width channels"], factor: int
 ) -> Float[Array, "batch small_height small_width channels"]:

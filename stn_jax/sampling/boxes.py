@@ -1,5 +1,7 @@
 """The area of interest: where on the photo the crop's corners lie."""
 
+from typing import no_type_check
+
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
@@ -10,6 +12,7 @@ from stn_jax.sampling import checks
 from stn_jax.sampling.grids import check_theta, map_points
 
 
+@no_type_check
 def theta_to_box(
     theta: Float[ArrayLike, "batch ..."],
     photo_size: tuple[int, int],

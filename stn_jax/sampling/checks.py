@@ -1,4 +1,8 @@
-"""Refusals of arguments that cannot be meant, each naming the argument and what it should be."""
+"""Refusals of arguments that cannot be meant, each naming the argument and what it should be.
+
+The functions that call these are marked `no_type_check`, so that their callers meet these messages
+also where jaxtyping checks annotations.
+"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -75,6 +79,22 @@ def same_batch(first: str, a: Array, second: str, b: Array) -> None:
             f"{first} of shape {a.shape} and {second} of shape {b.shape} differ in batch size: "
             f"{a.shape[0]} against {b.shape[0]}"
         )
+
+
+def per_channel(name: str, value: Any, images: Array) -> Array:
+    """Returns `value` as [channels], given one number for all channels of images or one for each.
+
+    Raises:
+      ValueError: another number of them.
+    """
+    array = jnp.asarray(value)
+    channels = images.shape[-1]
+    if array.shape not in ((), (1,), (channels,)):
+        raise ValueError(
+            f"{name} must be one number or one for each of {channels} channels, "
+            f"got shape {array.shape}"
+        )
+    return jnp.broadcast_to(array, (channels,))
 
 
 def choice(name: str, value: str, known: Sequence[str]) -> None:

@@ -4,6 +4,8 @@ Positions are (x, y), -1 and 1 at the image's edges (or, with `align_corners`, a
 outermost pixels), as in torch and in Jaderberg et al., "Spatial Transformer Networks", 2015.
 """
 
+from typing import no_type_check
+
 import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
@@ -18,6 +20,7 @@ TRANSFORMS = ("affine", "attention", "projective", "tps")
 NEAREST_DEPTH = 1e-6
 
 
+@no_type_check
 def affine_grid(
     theta: Float[ArrayLike, "batch 2 3"], size: tuple[int, int], *, align_corners: bool = False
 ) -> Float[Array, "batch height width 2"]:
@@ -38,6 +41,7 @@ def affine_grid(
     return _grid("affine", theta, size, align_corners)
 
 
+@no_type_check
 def projective_grid(
     theta: Float[ArrayLike, "batch 3 3"], size: tuple[int, int], *, align_corners: bool = False
 ) -> Float[Array, "batch height width 2"]:
@@ -59,6 +63,7 @@ def projective_grid(
     return _grid("projective", theta, size, align_corners)
 
 
+@no_type_check
 def thin_plate_spline_grid(
     displacements: Float[ArrayLike, "batch points 2"],
     size: tuple[int, int],

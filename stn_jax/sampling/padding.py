@@ -1,9 +1,15 @@
 """Positions outside the image: where they read instead, and how much of them is fill value."""
 
+from collections.abc import Sequence
+
 import jax.numpy as jnp
 from jax import Array, lax
 from jax.typing import ArrayLike
 from jaxtyping import Float
+
+from stn_jax.sampling import checks
+
+FillValue = ArrayLike | Sequence[float]
 
 PADDING_MODES = ("zeros", "border", "reflection")
 # Reflection of positions beyond it is meaningless in float32, which cannot tell their pixel.
@@ -51,7 +57,7 @@ def fill_outside(
     positions: tuple[Array, Array],
     lengths: tuple[int, int],
     strides: tuple[ArrayLike, ArrayLike],
-    fill_value: ArrayLike,
+    fill_value: FillValue,
 ) -> Float[Array, "batch height width channels"]:
     """Replaces values by the fill value, as far as their positions are off the image.
 
@@ -68,7 +74,7 @@ def fill_outside(
     covered, on, off = zip(*map(_coverage, positions, lengths, strides), strict=True)
     covered = (covered[0] * covered[1])[..., None]
     on, off = (on[0] & on[1])[..., None], (off[0] | off[1])[..., None]
-    fill = jnp.broadcast_to(jnp.asarray(fill_value, values.dtype), values.shape[3:])
+    fill = checks.per_channel("fill_value", fill_value, values).astype(values.dtype)
     fill = fill[None, None, None]
     # A NaN, be it the fill value or a pixel, would spread through a weight of 0.
     mixed = covered * values + (1 - covered) * fill

@@ -1,5 +1,7 @@
 """Positions and image to pixels: the sampler, with torch's semantics."""
 
+from typing import no_type_check
+
 import jax.numpy as jnp
 from jax import Array, lax
 from jax.typing import ArrayLike
@@ -7,11 +9,12 @@ from jaxtyping import Float, Real
 
 from stn_jax.sampling import checks
 from stn_jax.sampling.interpolation import interpolate, result_type, sum_type, take
-from stn_jax.sampling.padding import PADDING_MODES, fill_outside, pad
+from stn_jax.sampling.padding import PADDING_MODES, FillValue, fill_outside, pad
 
 MODES = ("bilinear", "nearest")
 
 
+@no_type_check
 def grid_sample(
     images: Real[ArrayLike, "batch height width channels"],
     grid: Float[ArrayLike, "batch out_height out_width 2"],
@@ -19,7 +22,7 @@ def grid_sample(
     mode: str = "bilinear",
     padding_mode: str = "zeros",
     align_corners: bool = False,
-    fill_value: Real[ArrayLike, "..."] | float | int = 0.0,
+    fill_value: FillValue = 0.0,
 ) -> Float[Array, "batch out_height out_width channels"]:
     """Reads images at the positions of a grid, as torch's `grid_sample` does.
 
@@ -68,7 +71,7 @@ def sample_pixels(
     mode: str,
     padding_mode: str,
     align_corners: bool,
-    fill_value: ArrayLike,
+    fill_value: FillValue,
 ) -> Array:
     """Reads images at pixel positions: 0 is the centre of the first pixel.
 

@@ -1,5 +1,7 @@
 """Grid and sample in one: crops of a batch of photos, each by its own theta."""
 
+from typing import no_type_check
+
 from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Float, Real
@@ -7,10 +9,12 @@ from jaxtyping import Float, Real
 from stn_jax.sampling import checks
 from stn_jax.sampling.antialias import sample_antialiased
 from stn_jax.sampling.grids import axis_coordinates, check_theta, map_points
+from stn_jax.sampling.padding import FillValue
 from stn_jax.sampling.sampler import sample_pixels
 from stn_jax.sampling.strides import local_strides
 
 
+@no_type_check
 def spatial_transform(
     images: Real[ArrayLike, "batch height width channels"],
     theta: Float[ArrayLike, "batch ..."],
@@ -20,7 +24,7 @@ def spatial_transform(
     antialias: bool = False,
     padding_mode: str = "zeros",
     align_corners: bool = False,
-    fill_value: Real[ArrayLike, "..."] | float | int = 0.0,
+    fill_value: FillValue = 0.0,
     mode: str = "bilinear",
 ) -> Float[Array, "batch out_height out_width channels"]:
     """Samples images where theta says: grid and sampler in one.

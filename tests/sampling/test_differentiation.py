@@ -1,0 +1,139 @@
+"""Derivatives of every function, under every transformation of JAX."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.test_util import check_grads
+
+from stn_jax.sampling import (
+    affine_grid,
+    attention_theta,
+    compose,
+    grid_sample,
+    invert,
+    projective_grid,
+    spatial_transform,
+    theta_to_box,
+    thin_plate_spline_grid,
+)
+
+SIZE = (4, 5)
+THETAS = {
+    "affine": [[[0.71, 0.13, 0.05], [-0.22, 0.64, -0.11]]],
+    "attention": [[[0.63, 0.0, 0.07], [0.0, 0.63, -0.12]]],
+    "projective": [[[0.83, 0.11, 0.03], [-0.12, 0.74, 0.06], [0.13, 0.21, 1.1]]],
+    "tps": [[[0.11, 0.03], [-0.05, 0.12], [0.07, -0.1], [-0.13, -0.04]]],
+}
+
+
+def make_images(rng, batch=1):
+    return jnp.asarray(rng.normal(size=(batch, 7, 9, 2)))
+
+
+@pytest.mark.usefixtures("float64")
+@pytest.mark.parametrize("padding_mode", ["zeros", "border", "reflection"])
+@pytest.mark.parametrize("align_corners", [False, True])
+def test_grid_sample_against_finite_differences(padding_mode, align_corners, rng):
+    # Positions at least 0.1 pixel away from the kinks.
+    y, x = (
+        rng.integers(-2 * n, 2 * n, size=(1, 4, 5)) + rng.uniform(0.1, 0.4, size=(1, 4, 5))
+        for n in (7, 9)
+    )
+    shrink = int(align_corners)
+    grid = np.stack([(2 * x + shrink - 9 + 1) / (9 - shrink) - (shrink / (9 - shrink)),
+                     (2 * y + shrink - 7 + 1) / (7 - shrink) - (shrink / (7 - shrink))], axis=-1)  # fmt: skip
+    check_grads(
+        lambda images, grid: grid_sample(
+            images, grid, padding_mode=padding_mode, align_corners=align_corners, fill_value=0.5
+        ),
+        (make_images(rng), jnp.asarray(grid)), order=2, atol=1e-6, rtol=1e-6, eps=1e-5,
+    )  # fmt: skip
+
+
+@pytest.mark.usefixtures("float64")
+@pytest.mark.parametrize("transform", THETAS)
+def test_spatial_transform_against_finite_differences(transform, rng):
+    theta = jnp.asarray(THETAS[transform])
+    check_grads(
+        lambda images, theta: spatial_transform(images, theta, SIZE, transform=transform),
+        (make_images(rng), theta), order=1, atol=1e-6, rtol=1e-6, eps=1e-6,
+    )  # fmt: skip
+
+
+@pytest.mark.usefixtures("float64")
+def test_grids_boxes_and_thetas_against_finite_differences():
+    affine, projective, tps = (jnp.asarray(THETAS[t]) for t in ("affine", "projective", "tps"))
+    cases = [
+        (lambda theta: affine_grid(theta, SIZE), affine),
+        (lambda theta: projective_grid(theta, SIZE), projective),
+        (lambda moves: thin_plate_spline_grid(moves, SIZE, regularization=0.1), tps),
+        (lambda theta: theta_to_box(theta, (7, 9)), affine),
+        (lambda theta: compose(theta, 2 * theta), affine),
+        (invert, affine),
+        (lambda scale: attention_theta(scale, jnp.zeros((1, 2))), jnp.asarray([0.4])),
+    ]
+    for function, argument in cases:
+        check_grads(function, (argument,), order=2, atol=1e-5, rtol=1e-5, eps=1e-5)
+
+
+@pytest.mark.usefixtures("float64")
+@pytest.mark.parametrize("antialias", [False, True])
+@pytest.mark.parametrize("transform", THETAS)
+def test_forward_and_reverse_derivatives_agree(transform, antialias, rng):
+    images, theta = make_images(rng), 2 * jnp.asarray(THETAS[transform])
+
+    def crop(images, theta):
+        return spatial_transform(images, theta, (3, 3), transform=transform, antialias=antialias)
+
+    for argument in (0, 1):
+        forward = jax.jacfwd(crop, argument)(images, theta)
+        reverse = jax.jacrev(crop, argument)(images, theta)
+        np.testing.assert_allclose(forward, reverse, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("antialias", [False, True])
+@pytest.mark.parametrize("transform", THETAS)
+def test_jit_vmap_and_eager_agree(transform, antialias, rng):
+    images = make_images(rng, batch=3).astype(jnp.float32)
+    theta = jnp.tile(jnp.asarray(THETAS[transform], jnp.float32), (3, 1, 1))
+    theta = theta * jnp.asarray([0.5, 1.0, 2.5])[:, None, None]
+
+    def crop(images, theta):
+        return spatial_transform(images, theta, SIZE, transform=transform, antialias=antialias)
+
+    def one(image, theta):
+        return crop(image[None], theta[None])[0]
+
+    def slope(theta, images):
+        return jnp.sum(crop(images, theta) ** 2)
+
+    eager = crop(images, theta)
+    np.testing.assert_allclose(jax.jit(crop)(images, theta), eager, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(jax.vmap(one)(images, theta), eager, rtol=0, atol=1e-5)
+    gradient = jax.grad(slope)(theta, images)
+    each = jax.vmap(jax.grad(lambda theta, image: jnp.sum(one(image, theta) ** 2)))(theta, images)
+    np.testing.assert_allclose(
+        jax.jit(jax.grad(slope))(theta, images), gradient, rtol=1e-4, atol=1e-3
+    )
+    np.testing.assert_allclose(each, gradient, rtol=1e-4, atol=1e-3)
+
+
+def test_the_identity_has_a_gradient(rng):
+    images = make_images(rng).astype(jnp.float32)
+    identity = jnp.eye(2, 3)[None]
+    gradient = jax.grad(lambda theta: jnp.sum(spatial_transform(images, theta, (7, 9)) ** 2))(
+        identity
+    )
+    assert np.all(np.abs(gradient) > 0.1)
+
+
+def test_images_of_integers_have_a_theta_gradient(rng):
+    images = jnp.asarray(rng.integers(0, 256, size=(1, 7, 9, 2), dtype=np.uint8))
+    theta = jnp.asarray(THETAS["affine"], jnp.float32)
+
+    def total(theta, images):
+        return jnp.sum(spatial_transform(images, theta, SIZE) ** 2)
+
+    want = jax.grad(total)(theta, images.astype(jnp.float32))
+    np.testing.assert_allclose(jax.grad(total)(theta, images), want, rtol=1e-6)
