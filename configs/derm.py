@@ -33,9 +33,8 @@ def get_config() -> Config:
             # the code it was inspired by samples bilinearly without a filter
             antialias=False,
             # "A localization network, which identifies the important aspects of the image": not
-            # described further; ours is small and sees the photo shrunk to 70x105
+            # described further; ours is small and sees the photo shrunk 9 times, to 70x105
             head="dense",
-            view_shrink=9,
             # the architecture listed in section 3
             channels=((64, 64), (64, 64), (128, 128, 128), (256, 256, 256)),
             # "dense1(2048) dropout(dense1) dense(2058) dropout(dense2)": 2058 as printed

@@ -7,6 +7,7 @@ result in its `config.json`. The text under each field is what `--help` prints.
 
 import dataclasses
 import json
+import math
 import traceback
 import types
 import typing
@@ -16,6 +17,7 @@ from typing import Any, Literal
 
 MOST_MEGAPIXELS = 178
 """Pillow refuses photos of more pixels as an attack, whatever `data.max_megapixels` says."""
+_VIEW_SIDE = 70
 
 
 class ConfigError(ValueError):
@@ -124,8 +126,9 @@ class ModelConfig:
     """Filter the photo where the map shrinks it, so that nothing aliases."""
     head: Literal["dense", "heatmap"] = "dense"
     """What gives theta: a dense layer, or the centre of mass of a heat map (attention only)."""
-    view_shrink: int = 9
-    """The localization net sees the photo area-averaged by this factor."""
+    view_shrink: int | None = None
+    """The localization net sees the photo area-averaged by this factor; by default, by the one that
+    leaves about 70 pixels on the short side."""
     localization_channels: tuple[int, ...] = (16, 32, 32)
     """Feature maps of the localization net's convolutions, a 2x2 max pool between each two."""
     localization_units: int = 64
@@ -244,16 +247,8 @@ def check(config: Config) -> None:
     ):
         if min(size) < 1:
             raise ConfigError(f"--{option} {size[0]} {size[1]}: both must be positive")
-    shrink = model.view_shrink
-    if shrink < 1:
-        raise ConfigError(f"--model.view-shrink {shrink} must be at least 1")
-    if any(side % shrink for side in data.photo_size):
-        raise ConfigError(
-            f"--data.photo-size {data.photo_size[0]} {data.photo_size[1]} is not divisible by "
-            f"--model.view-shrink {shrink}: the localization net sees the photo averaged over "
-            f"{shrink}x{shrink} blocks. Use a photo size that is a multiple of {shrink}, "
-            f"such as {_multiples(data.photo_size, shrink)}, or another view shrink"
-        )
+    if model.transform not in ("identity", "centre"):
+        _check_view(data.photo_size, model)
     if min(model.crop_size) < 2 ** len(model.channels):
         raise ConfigError(
             f"--model.crop-size {model.crop_size[0]} {model.crop_size[1]} is too small: "
@@ -292,6 +287,46 @@ def check(config: Config) -> None:
         )
     if not 0 <= model.dropout < 1:
         raise ConfigError(f"--model.dropout {model.dropout} must be in [0, 1)")
+
+
+def natural_view_shrink(photo_size: tuple[int, int]) -> int:
+    """The common divisor of both sides that leaves the short one nearest to 70 pixels (in ratio).
+
+    For the paper's 630x945 it is 9, and the localization net sees 70x105.
+    """
+    ideal = min(photo_size) / _VIEW_SIDE
+    common = math.gcd(*photo_size)
+    divisors = [factor for factor in range(1, common + 1) if common % factor == 0]
+    return min(divisors, key=lambda factor: abs(math.log(factor / ideal)))
+
+
+def _check_view(photo_size: tuple[int, int], model: ModelConfig) -> None:
+    """Refuses a photo size that cannot be averaged to a view of a useful size."""
+    height, width = photo_size
+    if model.view_shrink is not None and model.view_shrink < 1:
+        raise ConfigError(f"--model.view-shrink {model.view_shrink} must be at least 1")
+    shrink = model.view_shrink or natural_view_shrink(photo_size)
+    if height % shrink or width % shrink:
+        raise ConfigError(
+            f"--data.photo-size {height} {width} is not divisible by --model.view-shrink {shrink}: "
+            f"the localization net sees the photo averaged over {shrink}x{shrink} blocks. Use a "
+            f"photo size that is a multiple of {shrink}, such as {_multiples(photo_size, shrink)}, "
+            "or another view shrink"
+        )
+    if model.view_shrink is None and min(photo_size) // shrink > 2 * _VIEW_SIDE:
+        factor = round(min(photo_size) / _VIEW_SIDE)
+        raise ConfigError(
+            f"--data.photo-size {height} {width} is not divisible by a whole factor that leaves a "
+            f"small view (about {_VIEW_SIDE} pixels) for the localization net. Use a photo size "
+            f"such as {_multiples(photo_size, factor)}, or choose --model.view-shrink"
+        )
+    least = 2 ** (len(model.localization_channels) - 1)
+    if min(photo_size) // shrink < least:
+        raise ConfigError(
+            f"--data.photo-size {height} {width} shrunk by {shrink} is too small a view for the "
+            f"localization net: its poolings need at least {least} pixels a side. Use a larger "
+            "photo size or a smaller --model.view-shrink"
+        )
 
 
 def _multiples(size: tuple[int, int], factor: int) -> str:

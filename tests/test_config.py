@@ -68,6 +68,8 @@ def test_missing_configuration_file_lists_the_ones_there_are(monkeypatch):
         ({"data": DataConfig(photo_size=(631, 945))}, r"631 945 is not divisible.*such as 630 945"),
         ({"data": DataConfig(photo_size=(0, 945))}, "both must be positive"),
         ({"model": ModelConfig(view_shrink=0)}, "at least 1"),
+        ({"model": ModelConfig(view_shrink=4)}, "630 945 is not divisible by --model.view-shrink"),
+        ({"model": ModelConfig(view_shrink=315)}, "poolings need at least 4 pixels"),
         ({"model": ModelConfig(crop_size=(8, 315))}, "4 poolings need at least 16 pixels"),
         ({"model": ModelConfig(transform="centre", crop_size=(700, 315))}, "no larger than"),
         ({"model": ModelConfig(head="heatmap")}, "needs --model.transform attention"),
@@ -80,3 +82,18 @@ def test_missing_configuration_file_lists_the_ones_there_are(monkeypatch):
 def test_what_cannot_work_is_refused(parts, message):
     with pytest.raises(ConfigError, match=message):
         Config(**parts)
+
+
+@pytest.mark.parametrize(
+    ("photo_size", "factor"),
+    [((630, 945), 9), ((210, 315), 3), ((126, 189), 3), ((60, 60), 1), ((1260, 1890), 18)],
+)
+def test_view_is_about_70_pixels_whatever_the_photo(photo_size, factor):
+    assert natural_view_shrink(photo_size) == factor
+
+
+def test_fixed_crops_need_no_view():
+    Config(
+        data=DataConfig(photo_size=(631, 945)),
+        model=ModelConfig(transform="identity"),
+    )

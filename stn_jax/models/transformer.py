@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Real
 
+from stn_jax.config import natural_view_shrink
 from stn_jax.models.localization import LocalizationNet
 from stn_jax.sampling import area_average, attention_theta, spatial_transform
 
@@ -28,7 +29,8 @@ class SpatialTransformer(nn.Module):
       crop_size: height and width of the crop.
       fixed: in place of a learned map, `identity` (the whole photo, shrunk) or `centre` (the
         photo's middle at full resolution); the localization net is then not built.
-      view_shrink: the localization net sees the photo averaged over blocks of this side.
+      view_shrink: the localization net sees the photo averaged over blocks of this side; None:
+        blocks that leave about 70 pixels on the short side.
       antialias: filter the photo where the map shrinks it.
       mean_color: fills what lies outside the photo, and is 0 to the networks; one value a channel.
     """
@@ -36,7 +38,7 @@ class SpatialTransformer(nn.Module):
     localization: LocalizationNet = dataclasses.field(default_factory=LocalizationNet)
     crop_size: tuple[int, int] = (210, 315)
     fixed: FixedTransform | None = None
-    view_shrink: int = 9
+    view_shrink: int | None = None
     antialias: bool = False
     mean_color: tuple[float, ...] = (127.5, 127.5, 127.5)
 
@@ -77,7 +79,8 @@ class SpatialTransformer(nn.Module):
         return crops.astype(jnp.float32), theta
 
     def _predict(self, images: Array, scale: Array | None) -> Array:
-        view = area_average(images, self.view_shrink)
+        shrink = self.view_shrink or natural_view_shrink(images.shape[1:3])
+        view = area_average(images, shrink)
         # The photo's own mean, not the data set's: skin tone and exposure say nothing of where.
         view = (view - view.mean(axis=(1, 2), keepdims=True)) / PIXEL_SCALE
         return self.localization(view, scale=scale)
