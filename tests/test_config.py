@@ -4,7 +4,14 @@ from pathlib import Path
 import pytest
 
 import stn_jax.config
-from stn_jax.config import Config, ConfigError, DataConfig, ModelConfig, TrainConfig
+from stn_jax.config import (
+    Config,
+    ConfigError,
+    DataConfig,
+    ModelConfig,
+    TrainConfig,
+    natural_view_shrink,
+)
 
 CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("[!_]*.py"))
 
