@@ -28,7 +28,7 @@ class Command:
     """Where people reach the page, when a proxy stands in front: https://photos.example.org."""
     examples: Path | None = None
     """Folder of photos that visitors can try; by default generated ones, for a model of such."""
-    limits: Limits = Limits()
+    limits: Limits = dataclasses.field(default_factory=Limits)
 
 
 def main() -> int:

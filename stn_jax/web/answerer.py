@@ -64,7 +64,7 @@ class Answerer:
         Raises:
           BusyError: as many as there may be are in the house.
         """
-        with _held(self._house, timeout=0, otherwise=BusyError):
+        with _held(self._house, timeout=0.0, otherwise=BusyError):
             yield
 
     def answer(self, receive: Callable[[], list[Upload]]) -> list[Answer | Refusal]:

@@ -2,7 +2,7 @@
 
 import io
 from pathlib import PureWindowsPath
-from typing import IO, NamedTuple
+from typing import NamedTuple
 
 import flask
 from werkzeug.exceptions import BadRequest
@@ -28,7 +28,7 @@ class Request(flask.Request):
         content_type: str | None,
         filename: str | None = None,
         content_length: int | None = None,
-    ) -> IO[bytes]:
+    ) -> io.BytesIO:
         return io.BytesIO()
 
 
