@@ -4,6 +4,7 @@ Nothing heavy is imported here, so that a signal is answered from the first mome
 """
 
 import errno
+import logging
 import sys
 from collections.abc import Callable
 
@@ -32,6 +33,8 @@ def run(main: Callable[[], int]) -> int:
       The exit status: the program's own; 0 when it was asked to stop and lost nothing; 1 when a
       run broke; 2 for input that a person can mend. Any other exception is a defect and passes.
     """
+    # Orbax logs tracebacks of failures that are said here in a line.
+    logging.getLogger("absl").setLevel(logging.CRITICAL)
     with StopSignal():
         try:
             return main()

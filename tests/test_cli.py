@@ -1,0 +1,49 @@
+"""Errors become a line and an exit status."""
+
+import errno
+
+import pytest
+
+from stn_jax import cli
+from stn_jax.config import ConfigError
+from stn_jax.data.errors import DataError
+from stn_jax.training.errors import CheckpointError, CollapseError, NonFiniteError, WorkdirError
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (ConfigError("words"), 2),
+        (DataError("words"), 2),
+        (WorkdirError("words"), 2),
+        (PermissionError(errno.EACCES, "words"), 2),
+        (CheckpointError("words"), 1),
+        (CollapseError("words"), 1),
+        (NonFiniteError("words"), 1),
+        (OSError(errno.ENOSPC, "words"), 1),
+    ],
+)
+def test_errors_become_one_line_and_a_status(capsys, error, status):
+    def main() -> int:
+        raise error
+
+    assert cli.run(main) == status
+    captured = capsys.readouterr()
+    assert captured.err.startswith("error: ")
+    assert "words" in captured.err
+    assert captured.err.count("\n") == 1
+    assert captured.out == ""
+
+
+@pytest.mark.parametrize("error", [KeyError("a"), ValueError("b"), OSError(errno.EIO, "c")])
+def test_defects_pass(error):
+    def main() -> int:
+        raise error
+
+    with pytest.raises(type(error)):
+        cli.run(main)
+
+
+def test_the_status_is_the_programs_own():
+    assert cli.run(lambda: 0) == 0
+    assert cli.run(lambda: 7) == 7

@@ -1,0 +1,98 @@
+import numpy as np
+import pytest
+from tiny_runs import last_state, metrics, with_train
+
+import stn_jax
+from stn_jax.training.errors import CollapseError, NonFiniteError
+from stn_jax.training.guards import CollapseWatch, check_finite
+
+HEALTHY = {"outside": 0.0, "scale": 0.4, "condition": 1.0, "spread": 0.1}
+
+
+@pytest.mark.parametrize("name", ["loss", "gradient_norm"])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_what_is_not_finite_names_step_and_photos(name, value):
+    values = {"loss": 1.0, "gradient_norm": 1.0, name: np.float32(value)}
+    with pytest.raises(NonFiniteError, match=rf"step 7: {name} not finite.*batch: a\.jpg, b\.jpg"):
+        check_finite(7, values, lambda: ["a.jpg", "b.jpg"])
+
+
+def test_photos_are_not_looked_up_without_need():
+    check_finite(7, {"loss": 1.0, "gradient_norm": 1.0}, lambda: pytest.fail("looked up"))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"outside": 0.6}, "60% of the crop lies outside"),
+        ({"scale": 0.01}, "0.010 photo sides wide"),
+        ({"condition": 30.0}, "stretched 30 times"),
+        ({"spread": 0.0}, "the same place in every photo"),
+    ],
+)
+def test_collapse_is_said_once_after_enough_steps(change, words):
+    watch = CollapseWatch(patience=3)
+    assert watch.check(1, HEALTHY) is None
+    assert not watch.failing
+    said = [watch.check(step, {**HEALTHY, **change}) for step in range(2, 7)]
+    assert [said[0], said[1], said[3], said[4]] == [None] * 4
+    assert said[2].startswith("step 4: the transformer has collapsed: for 3 steps")
+    assert words in said[2]
+    assert watch.failing
+
+
+def test_a_healthy_step_starts_the_count_again():
+    watch = CollapseWatch(patience=2)
+    for step in range(10):
+        assert watch.check(step, {**HEALTHY, "scale": 0.01 if step % 2 else 0.4}) is None
+
+
+def test_the_identity_at_the_start_is_no_collapse():
+    watch = CollapseWatch(patience=1)
+    for step in range(10):
+        assert watch.check(step, {**HEALTHY, "scale": 1.0, "spread": 0.0}) is None
+
+
+def test_a_run_that_is_no_longer_finite_stops_before_it_is_saved(config, tmp_path):
+    # The first update throws the weights to about 1e30, the second loss overflows.
+    config = with_train(config, learning_rate=1e30, checkpoint_every=1, steps=9)
+    with pytest.raises(NonFiniteError, match=r"step 2: loss.*batch: synthetic-\d+, synthetic"):
+        stn_jax.train(config, tmp_path)
+    step, state, _ = last_state(tmp_path)
+    assert step == int(state.step) == 1
+    assert [line["step"] for line in metrics(tmp_path)] == [1]
+
+
+@pytest.fixture
+def collapsing(config):
+    """A localization net that leaves the photo after a few steps."""
+    return with_train(
+        config,
+        localization_rate=100.0,
+        learning_rate=3e-2,
+        checkpoint_every=1,
+        collapse_steps=3,
+        steps=20,
+    )
+
+
+def test_collapse_is_a_warning(collapsing, tmp_path, capsys):
+    assert stn_jax.train(collapsing, tmp_path).finished
+    assert "WARNING: step" in capsys.readouterr().out
+
+
+def test_collapse_stops_at_the_last_healthy_checkpoint(collapsing, tmp_path):
+    config = with_train(collapsing, stop_on_collapse=True)
+    with pytest.raises(CollapseError, match=r"The last checkpoint, of step \d+, is healthy") as e:
+        stn_jax.train(config, tmp_path)
+    step, _, _ = last_state(tmp_path)
+    assert f"of step {step}," in str(e.value)
+    watch = CollapseWatch(patience=1)
+    health = [
+        watch.check(line["step"], {name.removeprefix("train/"): v for name, v in line.items()})
+        for line in metrics(tmp_path)
+        if "train/loss" in line
+    ]
+    # The checkpoint is from the step before the first that looks collapsed.
+    first_bad = next(i for i, problem in enumerate(health, start=1) if problem)
+    assert step == first_bad - 1

@@ -1,0 +1,173 @@
+"""The compiled step: what it computes, and that ways to save memory change nothing."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from tiny_runs import tiny_config
+
+from stn_jax.config import AugmentConfig, ZoomScheduleConfig
+from stn_jax.models import VGGLite, make_model
+from stn_jax.training.state import TrainState, init_state, make_optimizer
+from stn_jax.training.step import (
+    describe_crops,
+    draw_scales,
+    make_eval_step,
+    make_train_step,
+    spread,
+)
+
+SIZE = (24, 36)
+
+
+def make_batch(count: int, seed: int = 0) -> dict[str, jax.Array]:
+    random = np.random.default_rng(seed)
+    return {
+        "photo": jnp.asarray(random.integers(0, 256, (count, *SIZE, 3)), jnp.uint8),
+        "label": jnp.asarray(random.integers(0, 2, count), jnp.int32),
+    }
+
+
+def plain(**train):
+    """Without dropout and augmentation, which draw other numbers for other parts."""
+    config = tiny_config(model={"dropout": 0.0}, **train)
+    object.__setattr__(config.data, "augment", AugmentConfig())
+    return config
+
+
+def take_step(config, batch) -> tuple[TrainState, dict]:
+    model = make_model(
+        config.model,
+        num_classes=2,
+        mean_color=(120.0, 100.0, 90.0),
+        precision=config.train.precision,
+        remat=config.train.remat,
+    )
+    # Plain descent: Adam's division would blow rounding errors of tiny gradients up.
+    optimizer = optax.sgd(1.0)
+    state = init_state(model, optimizer, photo_size=SIZE, num_channels=3, seed=0)
+    return make_train_step(model, optimizer, config)(state, batch)
+
+
+def assert_close(one: TrainState, other: TrainState, tolerance: float) -> None:
+    for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True):
+        np.testing.assert_allclose(a, b, atol=tolerance, rtol=tolerance)
+
+
+@pytest.mark.parametrize("parts", [2, 4])
+def test_accumulated_batch_equals_the_big_one(parts):
+    batch = make_batch(8)
+    whole, whole_metrics = take_step(plain(), batch)
+    accumulated, metrics = take_step(plain(accumulate=parts), batch)
+    assert_close(accumulated, whole, 1e-6)
+    for name, value in whole_metrics.items():
+        np.testing.assert_allclose(metrics[name], value, rtol=2e-6, err_msg=name)
+
+
+def test_recomputing_activations_changes_nothing():
+    batch = make_batch(4)
+    assert_close(take_step(plain(remat=True), batch)[0], take_step(plain(), batch)[0], 1e-6)
+
+
+def test_recomputing_activations_keeps_fewer_of_them():
+    def kept(remat: bool) -> int:
+        model = VGGLite(num_classes=2, dense=(), global_pool=True, remat=remat)
+        images = jax.ShapeDtypeStruct((15, 210, 315, 3), jnp.float32)
+
+        def forward(images):
+            variables = model.init(jax.random.key(0), images, train=False)
+            return jax.vjp(lambda x: model.apply(variables, x, train=False), images)[1]
+
+        return sum(leaf.size for leaf in jax.tree.leaves(jax.eval_shape(forward, images)))
+
+    assert kept(remat=True) < kept(remat=False) / 4
+
+
+def test_bfloat16_keeps_state_loss_and_theta_in_float32():
+    state, metrics = take_step(plain(precision="bfloat16"), make_batch(4))
+    floats = [x for x in jax.tree.leaves(state) if jnp.issubdtype(x.dtype, jnp.floating)]
+    assert {leaf.dtype for leaf in floats} == {jnp.dtype("float32")}
+    assert {value.dtype for value in metrics.values()} == {jnp.dtype("float32")}
+    reference = take_step(plain(), make_batch(4))[1]
+    assert metrics["loss"] != reference["loss"]
+    np.testing.assert_allclose(metrics["loss"], reference["loss"], rtol=2e-2)
+
+
+def test_state_is_donated():
+    config = plain()
+    model = make_model(config.model, num_classes=2, mean_color=(0.0, 0.0, 0.0))
+    optimizer = make_optimizer(config.train)
+    state = init_state(model, optimizer, photo_size=SIZE, num_channels=3, seed=0)
+    compiled = make_train_step(model, optimizer, config).lower(state, make_batch(2)).compile()
+    state_bytes = sum(leaf.nbytes for leaf in jax.tree.leaves(state))
+    assert compiled.memory_analysis().alias_size_in_bytes >= 0.95 * state_bytes
+
+
+def test_randomness_comes_from_seed_and_step():
+    batch = make_batch(4)
+    first, again = (take_step(tiny_config(), batch)[1]["loss"] for _ in range(2))
+    assert first == again
+    assert take_step(tiny_config(seed=1), batch)[1]["loss"] != first
+
+
+def test_evaluation_counts_each_photo_once_whatever_fills_the_batch():
+    config = plain()
+    model = make_model(config.model, num_classes=2, mean_color=(120.0, 100.0, 90.0))
+    variables = init_state(model, optax.sgd(1.0), photo_size=SIZE, num_channels=3, seed=0).variables
+    evaluate = make_eval_step(model)
+    whole = evaluate(variables, {**make_batch(6), "mask": jnp.ones(6, bool)})
+    filled = {name: jnp.concatenate([v, v[:2]]) for name, v in make_batch(6).items()}
+    masked = evaluate(variables, {**filled, "mask": jnp.arange(8) < 6})
+    assert masked["count"] == whole["count"] == 6
+    for name in whole:
+        np.testing.assert_allclose(masked[name], whole[name], rtol=1e-5, err_msg=name)
+
+
+def theta(*rows: list[float]) -> jax.Array:
+    return jnp.asarray([rows], jnp.float32)
+
+
+@pytest.mark.parametrize(
+    ("matrix", "scale", "outside", "condition"),
+    [
+        (theta([1, 0, 0], [0, 1, 0]), 1.0, 0.0, 1.0),
+        (theta([0.5, 0, 0], [0, 0.5, 0]), 0.5, 0.0, 1.0),
+        (theta([0.8, 0, 0], [0, 0.2, 0]), 0.4, 0.0, 4.0),
+        (theta([0, -0.3, 0], [0.3, 0, 0]), 0.3, 0.0, 1.0),
+        (theta([0.1, 0, 3], [0, 0.1, 0]), 0.1, 1.0, 1.0),
+        (theta([1, 0, 1], [0, 1, 0]), 1.0, 4 / 9, 1.0),  # the 5th of 9 columns is on the edge
+    ],
+)
+def test_crops_are_described(matrix, scale, outside, condition):
+    found = describe_crops(matrix, family="affine")
+    np.testing.assert_allclose(found["scale"], [scale], rtol=1e-5)
+    np.testing.assert_allclose(found["outside"], [outside], atol=1e-6)
+    np.testing.assert_allclose(found["condition"], [condition], rtol=1e-3)
+
+
+def test_degenerate_crops_have_finite_descriptions():
+    flat = describe_crops(theta([0.5, 0.5, 0], [0.5, 0.5, 0]), family="affine")
+    nothing = describe_crops(theta([0, 0, 0], [0, 0, 0]), family="affine")
+    behind = describe_crops(theta([1, 0, 0], [0, 1, 0], [0, 0, -1]), family="projective")
+    for found in (flat, nothing, behind):
+        assert all(np.isfinite(value).all() for value in found.values())
+    assert flat["condition"][0] > 1000
+    assert behind["outside"][0] == 1
+
+
+def test_spread_is_the_deviation_in_photo_sides():
+    left, right = theta([0.2, 0, -0.5], [0, 0.2, 0]), theta([0.2, 0, 0.5], [0, 0.2, 0])
+    both = jnp.concatenate([left, right])
+    # x deviates by 0.5 of [-1, 1], a quarter of a side; y does not.
+    np.testing.assert_allclose(spread(both, family="affine"), 0.125, rtol=1e-5)
+    assert spread(jnp.concatenate([left, left]), family="affine") == 0
+
+
+def test_scales_narrow_over_the_schedule():
+    schedule = ZoomScheduleConfig(steps=100, high_from=0.9, high_to=0.45, low=0.36)
+    for step, high in ((0, 0.9), (50, 0.675), (100, 0.45), (1000, 0.45)):
+        scales = draw_scales(jax.random.key(step), jnp.int32(step), 4000, schedule)
+        assert 0.36 <= scales.min() < 0.365
+        assert 0.99 * high < scales.max() <= high
+    assert draw_scales(jax.random.key(0), jnp.int32(0), 4, ZoomScheduleConfig()) is None
