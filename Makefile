@@ -10,7 +10,7 @@ help:
 	@sed -n 's/^#   //p' Makefile
 
 # Each stamp is made once and again when its requirements change.
-.venv/installed: requirements.txt pyproject.toml
+.venv/installed: requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "error: stn_jax needs Python 3.11 or later; name one: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 2; }
 	@echo "installing into .venv (about a minute, once) ..."
@@ -19,12 +19,21 @@ help:
 	@touch $@
 
 .venv/installed-dev: .venv/installed requirements-dev.txt
+	@echo "installing what the tests need ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements-dev.txt
 	@touch $@
 
+# The same network twice: with the zoom, and on the whole photo shrunk to the crop's size.
+WITHOUT_ZOOM := --model.transform identity --model.head dense --train.zoom-schedule.steps 0
+
 demo: .venv/installed
 	@$(BIN)/python train.py --config configs/demo.py --workdir runs/demo
-	@$(BIN)/python evaluate.py --workdir runs/demo
+	@echo && echo "and without the zoom, to compare:"
+	@$(BIN)/python train.py --config configs/demo.py --workdir runs/demo-without-zoom $(WITHOUT_ZOOM)
+	@$(BIN)/python evaluate.py --workdir runs/demo-without-zoom > runs/demo-without-zoom/evaluation.txt
+	@echo
+	@$(BIN)/python evaluate.py --workdir runs/demo --compare runs/demo-without-zoom
+	@echo "the zoom while it learned: runs/demo/figures/filmstrip.png"
 
 test: .venv/installed-dev
 	@$(BIN)/python -m pytest
