@@ -194,6 +194,12 @@ def test_long_lists_are_cut_short_on_the_screen_only(data, capsys):
     assert "... and 10 more in import_report.json" in printed
 
 
+def test_files_that_are_not_even_opened_are_reported_too(data, tmp_path):
+    (tmp_path / "outside.png").write_bytes(encode(make_pixels(500)))
+    (Path(data.root) / "eczema" / "link.png").symlink_to(tmp_path / "outside.png")
+    assert prepare(data).report["refused"] == {"eczema/link.png": "leads out of the folder"}
+
+
 def test_nothing_is_printed_when_nothing_was_imported_or_nobody_looks(data, capsys):
     prepare(data, progress=False)
     prepare(data)

@@ -13,7 +13,14 @@ from made_photos import encode, make_pixels
 
 from stn_jax.data.errors import DataError
 from stn_jax.data.folder import Entry
-from stn_jax.data.importer import FileReader, Shard, make_features, write_shard, write_shards
+from stn_jax.data.importer import (
+    FileReader,
+    Reading,
+    Shard,
+    make_features,
+    write_shard,
+    write_shards,
+)
 
 
 def make_reader(root, **options):
@@ -196,3 +203,31 @@ def test_after_a_kill_no_process_goes_on_and_the_next_import_starts_clean(large_
     assert len(list(tmp_path.glob("photos-*/imported.json"))) == 1
     assert not list(tmp_path.glob("*.partial"))
     assert not list(tmp_path.glob("*/half-made"))
+
+
+class SlowReader:
+    """Takes its time over each photo and leaves a mark that it was read."""
+
+    size = (24, 36)
+
+    def __init__(self, marks):
+        self.marks = marks
+
+    def __call__(self, entry):
+        time.sleep(0.05)
+        (self.marks / entry.file).touch()
+        return Reading(pixels=np.zeros((24, 36, 3), np.uint8))
+
+
+def test_when_nobody_wants_more_the_other_processes_stop_within_a_photo(tmp_path):
+    (tmp_path / "marks").mkdir()
+
+    def make_shard(name, photos):
+        entries = tuple(Entry(file=f"{name}-{number}", label="a") for number in range(photos))
+        return Shard(str(tmp_path / f"{name}.array_record"), entries, (0,) * photos)
+
+    shards = [make_shard("short", 1), *(make_shard(f"long {number}", 60) for number in range(3))]
+    results = write_shards(shards, SlowReader(tmp_path / "marks"))
+    assert next(results)[0] == 0
+    results.close()
+    assert len(list((tmp_path / "marks").iterdir())) < 60
