@@ -18,7 +18,7 @@ def make_predictions():
         key = np.random.default_rng(seed)
         label = np.arange(n) % len(classes)
         logits = key.normal(size=(n, len(classes))) + sharpness * np.eye(len(classes))[label]
-        raw = softmax(logits * 2)  # too sure: the temperature is about 2
+        raw = softmax(logits * 2)
         middle = key.uniform(0.3, 0.7, size=(n, 2)) * PHOTO_SIZE[::-1]
         half = key.uniform(0.15, 0.25, size=(n, 1)) * PHOTO_SIZE[::-1]
         boxes = np.concatenate([middle - half, middle + half], axis=1)

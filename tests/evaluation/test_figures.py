@@ -1,0 +1,105 @@
+"""Figures: drawn from the numbers, marked where generated, the same each time."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from stn_jax.evaluation import figures
+from stn_jax.evaluation.decision import decide
+from stn_jax.evaluation.gallery import choose_photos
+from stn_jax.evaluation.summary import summarise
+from stn_jax.evaluation.table import make_table
+
+PHOTO = (126, 189)
+EXPECTED = [
+    "confidence",
+    "confusion",
+    "risk_coverage",
+    "reliability",
+    "roc",
+    "precision_recall",
+    "baselines",
+]
+
+
+@pytest.fixture
+def predictions(make_predictions):
+    decision = decide(make_predictions(300, seed=1, prefix="v"))
+    table = decision.apply(make_predictions(200))
+    return table, summarise(table, decision=decision, photo_size=PHOTO, repeats=50)
+
+
+def texts(figure):
+    return [text.get_text() for text in figure.findobj(lambda a: hasattr(a, "get_text"))]
+
+
+def test_all_are_drawn_and_can_be_opened(predictions, tmp_path):
+    assert figures.make_figures(*predictions, tmp_path) == EXPECTED
+    for name in EXPECTED:
+        with Image.open(tmp_path / f"{name}.png") as image:
+            assert min(image.size) > 300
+        assert (tmp_path / f"{name}.svg").stat().st_size > 1000
+
+
+def test_same_predictions_same_bytes(predictions, tmp_path):
+    for folder in ("a", "b"):
+        figures.save(figures.confusion_figure(predictions[1]), tmp_path / folder, "confusion")
+    for kind in ("png", "svg"):
+        first, second = (
+            (tmp_path / folder / f"confusion.{kind}").read_bytes() for folder in ("a", "b")
+        )
+        assert first == second
+
+
+@pytest.mark.parametrize("synthetic", [True, False])
+def test_generated_photos_are_marked_and_only_they(predictions, synthetic):
+    figure = figures.confusion_figure(predictions[1])
+    figures.finish(figure, synthetic=synthetic)
+    assert ("SYNTHETIC photos" in texts(figure)) == synthetic
+
+
+def test_confidence_figure_shows_every_photo(predictions):
+    table, summary = predictions
+    figure = figures.confidence_figure(table, summary)
+    shown = sum(len(marks.get_offsets()) for marks in figure.axes[0].collections)
+    assert shown == len(table)
+    labels = [label.get_text() for label in figure.axes[0].get_xticklabels()]
+    assert labels == [f"right: {table.correct.sum()}", f"wrong: {(~table.correct).sum()}"]
+
+
+def test_confusion_figure_shows_the_counts(predictions):
+    summary = predictions[1]
+    shown = " ".join(texts(figures.confusion_figure(summary)))
+    assert all(str(count) in shown for row in summary["confusion"] for count in row)
+
+
+def test_what_is_undefined_is_not_drawn(tmp_path):
+    table = make_table(
+        classes=("a", "b"), file=["1", "2"], label=[0, 0], raw=np.array([[0.9, 0.1], [0.3, 0.7]])
+    )
+    made = figures.make_figures(table, summarise(table, repeats=20), tmp_path)
+    assert not {"roc", "precision_recall", "baselines"} & set(made)
+    assert figures.where_figure(table, PHOTO) is None
+    assert figures.learning_curves([], None) is None
+
+
+def test_three_classes_are_drawn(make_predictions, tmp_path):
+    table = make_predictions(90, classes=("a", "b", "c"))
+    made = figures.make_figures(table, summarise(table, photo_size=PHOTO, repeats=20), tmp_path)
+    assert made == EXPECTED
+
+
+def test_learning_curves_show_training_and_validation():
+    lines = [{"step": i, "train/loss": 1 / i, "train/accuracy": 0.5} for i in range(1, 40)]
+    lines.append({"step": 40, "val/loss": 0.1, "val/accuracy": 0.9})
+    figure = figures.learning_curves(lines, 40)
+    assert [len(axes.lines) for axes in figure.axes] == [4, 4]
+
+
+def test_galleries_show_the_surest_and_the_least_sure(predictions):
+    table = predictions[0]
+    chosen = choose_photos(table, 4)
+    right = table.confidence[table.correct]
+    assert sorted(table.confidence[chosen["surest_right"]]) == sorted(right)[-4:]
+    assert not table.correct[chosen["surest_wrong"]].any()
+    assert table.confidence[chosen["least_sure"]].max() <= np.sort(table.confidence)[3]
