@@ -51,7 +51,7 @@ def read_uploads(request: flask.Request, *, most: int) -> list[Upload]:
 def clean_name(name: str | None) -> str:
     """The last part of a path as a short line of printable text; never used as a path."""
     last = PureWindowsPath(name or "").name
-    shown = "".join(letter if letter.isprintable() else " " for letter in last).strip()
+    shown = "".join(letter if letter.isprintable() else " " for letter in last).strip(". ")
     if len(shown) > LONGEST_NAME:
         half = LONGEST_NAME // 2
         shown = f"{shown[: half - 2]} ... {shown[3 - half :]}"

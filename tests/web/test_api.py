@@ -88,7 +88,7 @@ def test_model(client, predictor):
     assert body["threshold"] == predictor.answering.threshold
     assert body["fingerprints"]["model"] == predictor.fingerprint
     assert body["fingerprints"]["data"] == predictor.run.data_fingerprint
-    assert body["metrics"]["n"] == 200
+    assert body["metrics"]["n"] == 120
     assert body["version"] == stn_jax.__version__
 
 

@@ -1,0 +1,140 @@
+"""What the page says, and above all what it does not say."""
+
+import re
+
+import numpy as np
+import pytest
+from photo_files import encode, part, pixels
+
+from stn_jax.web.words import certainty_in_words, chance, choices, reason_in_words
+
+
+def cards(client, *contents):
+    response = client.post("/cards", data={"photo": [part(c, "a.png") for c in contents]})
+    return response.text.split("</article>")[:-1]
+
+
+def headline(card):
+    return re.search(r"<h3>(.*?)</h3>", card).group(1)
+
+
+def test_first_view(client, evidence):
+    text = client.get("/").text
+    assert "Scales or vesicles?" in text
+    assert "SYNTHETIC" in text
+    assert "Not for clinical decisions" in text
+    assert f"{evidence['correct']} of {evidence['n']} right" in text
+    assert f"{evidence['selective']['accepted']} of {evidence['n']} photos" in text
+    assert f"{evidence['selective']['correct']} of these answers were right" in text
+
+
+def test_an_answer(client, predictor, certain_and_not):
+    content = certain_and_not[0]
+    card = cards(client, content)[0]
+    answer = predictor.predict([content])[0]
+    assert headline(card) == answer.label
+    for value in answer.probabilities.values():
+        assert chance(value).replace("<", "&lt;").replace(">", "&gt;") in card
+    assert re.search(r"Of \d+ test photos it was \d+ to \d+ % sure of, \d+ were right\.", card)
+    assert "zoomed" in card
+    assert "SYNTHETIC" in card
+
+
+def test_not_certain_names_no_class_as_the_answer(client, predictor, certain_and_not):
+    card = cards(client, certain_and_not[1])[0]
+    assert headline(card) == "Not certain: no answer"
+    assert "chosen" not in card
+    # The classes keep their order, whichever is likelier.
+    names = re.findall(r'<span class="name">(\w+)</span>', card)
+    assert names == list(predictor.run.classes)
+
+
+def test_a_model_without_a_threshold_never_answers(build, silent_predictor):
+    client = build(predictor=silent_predictor, evidence=None).test_client()
+    assert "This model gives no answers" in client.get("/").text
+    assert "has not been tested" in client.get("/").text
+    for card in cards(client, *(encode(pixels(400 + i)) for i in range(4))):
+        assert headline(card) == "Not certain: no answer"
+        assert "nobody knows what being this sure is worth" in card
+
+
+def test_several_photos_keep_their_order(client, photo):
+    files = [part(photo, "one.jpg"), part(b"text", "two.jpg"), part(photo, "three.jpg")]
+    response = client.post("/", data={"photo": files})
+    assert response.status_code == 200
+    named = re.findall(r'<p class="file">(.*?)</p>', response.text)
+    assert named == ["one.jpg", "two.jpg", "three.jpg"]
+    assert "Text, not a photo." in response.text
+
+
+def test_nothing_chosen(client):
+    response = client.post("/", data={"photo": part(b"", "")}, headers={"Accept": "text/html"})
+    assert response.status_code == 400
+    assert "No photo came" in response.text
+    assert "<html" in response.text
+
+
+def test_examples(client, predictor):
+    assert client.get("/examples/0.jpg").mimetype == "image/jpeg"
+    assert client.get("/examples/9.jpg").status_code == 404
+    assert "example 2.png" in client.post("/?example=1").text
+    for wrong in ("9", "-1", "x", "\u00b2"):
+        assert client.post("/cards", query_string={"example": wrong}).status_code == 400
+
+
+def test_outline_is_where_the_predictor_looked(client, predictor):
+    content = encode(pixels(400, size=(200, 150)), "PNG")
+    card = cards(client, content)[0]
+    outline = re.search(r'class="outline" points="(.*?)"', card).group(1)
+    corners = np.array([point.split(",") for point in outline.split()], np.float64)
+    np.testing.assert_allclose(corners, predictor.predict([content])[0].box, atol=0.06)
+    assert 'width="150" height="200"' in card
+
+
+def test_a_photo_on_its_side_is_shown_upright(client):
+    sideways = encode(pixels(400, size=(60, 90)), exif=_orientation(6))
+    assert 'width="60" height="90"' in cards(client, sideways)[0]
+
+
+def _orientation(value):
+    from PIL import Image
+
+    exif = Image.Exif()
+    exif[0x0112] = value
+    return exif
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(1.0, "> 99.9 %"), (0.0, "< 0.1 %"), (0.924, "92.4 %"), (0.9995, "> 99.9 %")],
+)
+def test_no_probability_is_shown_as_sure(value, text):
+    assert chance(value) == text
+
+
+def test_choices():
+    assert choices(["eczema", "psoriasis"]) == "Eczema or psoriasis?"
+    assert choices(["a", "b", "c"]) == "A, b or c?"
+    assert choices(list("abcdefg")) == "Which of 7 classes?"
+
+
+def _bin(low, n, correct):
+    return {"low": low, "high": low + 0.25, "n": n, "correct": correct}
+
+
+def test_what_being_this_sure_meant():
+    evidence = {"split": "test", "n": 85, "reliability": [_bin(0.5, 1, 0), _bin(0.75, 84, 77)]}
+    assert certainty_in_words(evidence, 0.8) == (
+        "Of 84 test photos it was 75 to 100 % sure of, 77 were right."
+    )
+    assert certainty_in_words(evidence, 1.0) == certainty_in_words(evidence, 0.75)
+    assert certainty_in_words(evidence, 0.5).startswith("Of 1 test photo it")
+    evidence["reliability"][0]["n"] = 0
+    assert "never this sure" in certainty_in_words(evidence, 0.6)
+    assert "not been tested" in certainty_in_words(None, 0.6)
+
+
+def test_reasons_for_people_name_no_options():
+    assert reason_in_words("13000x13000 are more (--data.max-megapixels)") == (
+        "13000x13000 are more."
+    )
