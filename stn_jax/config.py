@@ -39,6 +39,22 @@ class SyntheticConfig:
 
 
 @dataclasses.dataclass(frozen=True)
+class ScinConfig:
+    """Which cases of Google's SCIN release to take, for `data.source = scin`."""
+
+    conditions: tuple[str, ...] = ("Eczema", "Psoriasis")
+    """The classes, as `weighted_skin_condition_label` spells them."""
+    min_weight: float = 0.5
+    """Least weight of a case's foremost condition."""
+
+    def __post_init__(self):
+        if len(set(self.conditions)) < 2:
+            raise ConfigError("--data.scin.conditions needs two or more different conditions")
+        if not 0 < self.min_weight <= 1:
+            raise ConfigError(f"--data.scin.min-weight {self.min_weight} must be in (0, 1]")
+
+
+@dataclasses.dataclass(frozen=True)
 class AugmentConfig:
     """Random changes of the training photos; everything off by default, as in the paper."""
 
@@ -75,8 +91,9 @@ class DataConfig:
     """Folder of photos; it must exist: a sub-folder a class, train/ val/ test/, or photos.csv."""
     default_root: str = "data/derm"
     """Folder looked for when `root` is not given; where it is absent, generated photos stand in."""
-    source: Literal["auto", "folder", "synthetic"] = "auto"
-    """Where photos come from; auto: the folder where there is one, else synthetic."""
+    source: Literal["auto", "folder", "synthetic", "scin"] = "auto"
+    """Where photos come from; auto: the folder where there is one, else synthetic. scin: a folder
+    with the SCIN release in it."""
     photo_size: tuple[int, int] = (630, 945)
     """Height and width to which every photo is brought, in pixels."""
     fit: Literal["pad", "crop", "stretch"] = "pad"
@@ -102,6 +119,7 @@ class DataConfig:
     balance: Literal["none", "sample"] = "none"
     """sample: draw every class equally often while training."""
     synthetic: SyntheticConfig = SyntheticConfig()
+    scin: ScinConfig = ScinConfig()
     augment: AugmentConfig = AugmentConfig()
 
     def __post_init__(self):

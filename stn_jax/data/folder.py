@@ -10,7 +10,7 @@ Three layouts are understood:
 import csv
 import dataclasses
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 from stn_jax.data.errors import DataError, printable
@@ -146,7 +146,7 @@ def _list_class(root: Path, folder: Path, split: str) -> Listing:
 
 def _list_table(root: Path) -> Listing:
     entries, refused, labels, repeated = {}, {}, set(), []
-    for line, row in _rows(root / TABLE):
+    for line, row in read_rows(root / TABLE, ("file", "label")):
         entry = _entry(row, f"{TABLE} line {line}")
         labels.add(entry.label)
         if earlier := entries.get(entry.file):
@@ -186,13 +186,22 @@ def _warnings(*found: tuple[list[str], str]) -> tuple[str, ...]:
     )
 
 
-def _rows(table: Path) -> Iterator[tuple[int, dict[str, str]]]:
+def read_rows(table: Path, columns: Collection[str]) -> Iterator[tuple[int, dict[str, str]]]:
+    """Reads a CSV file with a header: the line on which each row ends, and its cells by column.
+
+    Args:
+      table: comma-separated, UTF-8.
+      columns: those that must be there.
+
+    Raises:
+      DataError: when one is missing, or the file is no such table.
+    """
     try:
         with table.open(newline="", encoding="utf-8-sig") as lines:
             reader = csv.DictReader(lines, restval="")
-            missing = {"file", "label"} - set(reader.fieldnames or ())
+            missing = sorted(set(columns) - set(reader.fieldnames or ()))
             if missing:
-                raise DataError(f"{table}: no column {' and '.join(sorted(missing))}; {EXPECTED}")
+                raise DataError(f"{table}: no column {' and '.join(missing)}")
             for row in reader:
                 yield reader.line_num, {name: row[name].strip() for name in reader.fieldnames}
     except (UnicodeDecodeError, csv.Error) as error:

@@ -69,10 +69,11 @@ def train_dataset(
     if batch_size % count:
         raise DataError(f"--train.batch-size {batch_size} must be divisible by the {count} hosts")
     order = _balanced_order(split, seed) if balance else _shuffled(np.arange(len(split)), seed)
-    return (
-        order[index::count]
-        .map(lambda place: _load(split, place))
-        .batch(batch_size // count, drop_remainder=True)
+    local = batch_size // count
+    # A stretch of every global batch: which photo stands where in it does not depend on the hosts.
+    part = slice(index * local, (index + 1) * local)
+    return order.batch(batch_size, drop_remainder=True).map(
+        lambda places: _load_batch(split, places[part])
     )
 
 
@@ -99,8 +100,7 @@ def eval_batches(
     for start in range(0, len(split), batch_size):
         places = start + index * local + np.arange(local)
         mask = places < len(split)
-        items = [_load(split, place) for place in np.minimum(places, len(split) - 1)]
-        batch = {name: np.stack([item[name] for item in items]) for name in items[0]}
+        batch = _load_batch(split, np.minimum(places, len(split) - 1))
         yield {**batch, "mask": mask}
 
 
@@ -132,6 +132,11 @@ def _balanced_order(split: Split, seed: int) -> grain.MapDataset:
         for offset, label in enumerate(np.unique(labels))
     ]
     return grain.MapDataset.mix(each_class)
+
+
+def _load_batch(split: Split, places: np.ndarray) -> HostBatch:
+    items = [_load(split, place) for place in places]
+    return {name: np.stack([item[name] for item in items]) for name in items[0]}
 
 
 def _load(split: Split, place: SupportsIndex) -> dict[str, Any]:

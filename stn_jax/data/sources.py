@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from stn_jax.config import DataConfig
-from stn_jax.data import synthetic
+from stn_jax.data import scin, synthetic
 from stn_jax.data.errors import DataError
 from stn_jax.data.folder import EXPECTED, SPLITS, Entry, Listing, list_photos
 from stn_jax.data.importer import FileReader, Reader, SyntheticReader
@@ -50,7 +50,8 @@ def resolve_source(data: DataConfig) -> DataConfig:
     if data.root is None and data.source == "auto" and not Path(root).is_dir():
         return dataclasses.replace(data, source="synthetic")
     if not Path(root).is_dir():
-        raise DataError(f"--data.root {root}: no such folder; {EXPECTED}")
+        expected = scin.EXPECTED if data.source == "scin" else EXPECTED
+        raise DataError(f"--data.root {root}: no such folder; {expected}")
     source = "folder" if data.source == "auto" else data.source
     return dataclasses.replace(data, source=source, root=root)
 
@@ -64,7 +65,8 @@ def open_source(data: DataConfig) -> Source:
     if data.source == "synthetic":
         return _open_synthetic(data)
     root = Path(data.root)
-    return _open_files(data, list_photos(root), root)
+    listing = scin.list_scin(root, data.scin) if data.source == "scin" else list_photos(root)
+    return _open_files(data, listing, root)
 
 
 def _open_files(data: DataConfig, listing: Listing, root: Path) -> Source:
