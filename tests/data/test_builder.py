@@ -219,6 +219,13 @@ def test_nothing_of_a_file_but_its_pixels_is_kept(data):
         assert not path.is_file() or b"SECRET" not in path.read_bytes()
 
 
+def test_no_temporary_files_are_left(data, tmp_path, monkeypatch):
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
+    prepare(data)
+    assert not list((tmp_path / "tmp").iterdir())
+
+
 def test_the_second_time_nothing_is_read_again(data):
     first = prepare(data)
     before = folders_of(data)
