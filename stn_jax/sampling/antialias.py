@@ -6,11 +6,12 @@ Williams, "Pyramidal Parametrics", 1983, with interpolation between two levels.
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jax.typing import ArrayLike
 from jaxtyping import Float
 
 from stn_jax.sampling import checks
-from stn_jax.sampling.interpolation import interpolate, result_type
-from stn_jax.sampling.padding import PADDING_MODES, FillValue, clamp, fill_outside, pad
+from stn_jax.sampling.interpolation import neighbours, result_type, weighted_sum
+from stn_jax.sampling.padding import PADDING_MODES, FillValue, clamp, coverage, fill, pad
 from stn_jax.sampling.pyramid import build_levels
 from stn_jax.sampling.strides import Strides
 
@@ -38,24 +39,26 @@ def sample_antialiased(
     height, width = images.shape[1:3]
     inside_x = pad(x, width, padding_mode, align_corners)
     inside_y = pad(y, height, padding_mode, align_corners)
-    values = _read_pyramid(images, inside_x, inside_y, strides.largest)
-    if padding_mode == "zeros":
-        window = strides.along_x, strides.along_y
-        values = fill_outside(values, (x, y), (width, height), window, fill_value)
-    return values.astype(result_type(images))
+    if padding_mode != "zeros":
+        values = _read_pyramid(images, inside_x, inside_y, strides.largest, 1.0)
+        return values.astype(result_type(images))
+    covered = coverage(x, y, (height, width), (strides.along_x, strides.along_y))
+    values = _read_pyramid(images, inside_x, inside_y, strides.largest, covered.part)
+    return fill(values, covered, fill_value).astype(result_type(images))
 
 
-def _read_pyramid(images: Array, x: Array, y: Array, stride: Array) -> Array:
-    """Interpolates at x and y between the two levels that fit the stride."""
+def _read_pyramid(images: Array, x: Array, y: Array, stride: Array, weight: ArrayLike) -> Array:
+    """Interpolates at x and y between the two levels that fit the stride; multiplies by weight."""
     batch, height, width, channels = images.shape
     image = images.reshape(batch, height * width, channels)
-    full = interpolate(image, x, y, width, height, 0)
     levels = build_levels(images)
     if not levels:
-        return full
+        return weighted_sum(image, *_weighted(neighbours(x, y, width, height), weight))
     stride = jnp.maximum(jnp.minimum(stride, 2.0), LEVEL_STRIDE * stride)
     finer = jnp.clip(jnp.floor(jnp.log2(stride)), 0, len(levels) - 1)
-    share = jnp.clip(stride * jnp.exp2(-finer) - 1, 0, 1)[..., None]
+    share = jnp.clip(stride * jnp.exp2(-finer) - 1, 0, 1)
+    from_image = jnp.where(finer == 0, 1 - share, 0.0)
+    from_finer = jnp.where(finer == 0, 0.0, 1 - share)
 
     # All levels but the image itself, which stays in its own type and place, lie in one array:
     # two reads serve however many there are.
@@ -63,7 +66,7 @@ def _read_pyramid(images: Array, x: Array, y: Array, stride: Array) -> Array:
     rows, columns = np.array([level.shape[1:3] for level in levels]).T
     starts = np.cumsum(rows * columns) - rows * columns
 
-    def read(level):
+    def around(level):
         place = level.astype(jnp.int32) - 1
         size = jnp.asarray(columns)[place], jnp.asarray(rows)[place]
         shrunk = jnp.exp2(-level)
@@ -71,7 +74,15 @@ def _read_pyramid(images: Array, x: Array, y: Array, stride: Array) -> Array:
             clamp((position + 0.5) * shrunk - 0.5, length)
             for position, length in zip((x, y), size, strict=True)
         )
-        return interpolate(pixels, level_x, level_y, *size, jnp.asarray(starts)[place])
+        return neighbours(level_x, level_y, *size, jnp.asarray(starts)[place])
 
-    fine = jnp.where(finer[..., None] == 0, full, read(jnp.maximum(finer, 1)))
-    return (1 - share) * fine + share * read(finer + 1)
+    fine = _weighted(neighbours(x, y, width, height), weight * from_image)
+    finer_level = _weighted(around(jnp.maximum(finer, 1)), weight * from_finer)
+    coarser_level = _weighted(around(finer + 1), weight * share)
+    both = [a + b for a, b in zip(finer_level, coarser_level, strict=True)]
+    return weighted_sum(image, *fine) + weighted_sum(pixels, *both)
+
+
+def _weighted(taps: tuple[list[Array], list[Array]], weight: ArrayLike):
+    indices, weights = taps
+    return indices, [w * weight for w in weights]

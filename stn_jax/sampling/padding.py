@@ -1,11 +1,12 @@
 """Positions outside the image: where they read instead, and how much of them is fill value."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import jax.numpy as jnp
 from jax import Array, lax
 from jax.typing import ArrayLike
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from stn_jax.sampling import checks
 
@@ -52,44 +53,60 @@ def _reflect(position: Array, length: int, align_corners: bool) -> Array:
     return jnp.where(near, reflected, 0.0)
 
 
-def fill_outside(
-    values: Float[Array, "batch height width channels"],
-    positions: tuple[Array, Array],
-    lengths: tuple[int, int],
-    strides: tuple[ArrayLike, ArrayLike],
-    fill_value: FillValue,
-) -> Float[Array, "batch height width channels"]:
-    """Replaces values by the fill value, as far as their positions are off the image.
+class Coverage(NamedTuple):
+    """How much of the window around each position lies on the image.
 
-    The window of one stride around a position decides it; with strides of 1 its part on the image
-    is the weight that torch gives to pixels against zeros.
-
-    Args:
-      values: read inside the image, at the nearest position to the true one.
-      positions: the true x and y, maybe outside the image or not finite.
-      lengths: width and height of the image, in pixels.
-      strides: size of the window in x and y, in pixels.
-      fill_value: one number, or one for each channel.
+    Attributes:
+      part: the part, 0 to 1.
+      on: whether all of it does. Neither this nor `off` holds in a tie, where the part's gradient
+        is torch's: that of the pixel to the right.
+      off: whether none of it does.
     """
-    covered, on, off = zip(*map(_coverage, positions, lengths, strides), strict=True)
-    covered = (covered[0] * covered[1])[..., None]
-    on, off = (on[0] & on[1])[..., None], (off[0] | off[1])[..., None]
-    fill = checks.per_channel("fill_value", fill_value, values).astype(values.dtype)
-    fill = fill[None, None, None]
-    # A NaN, be it the fill value or a pixel, would spread through a weight of 0.
-    mixed = covered * values + (1 - covered) * fill
-    return jnp.where(on, values, jnp.where(off, fill, mixed))
+
+    part: Float[Array, "batch height width"]
+    on: Bool[Array, "batch height width"]
+    off: Bool[Array, "batch height width"]
 
 
-def _coverage(position: Array, length: int, stride: ArrayLike) -> tuple[Array, Array, Array]:
-    """Part of the window on the image, and whether it is all of it or none of it.
+def coverage(
+    x: Float[Array, "batch height width"],
+    y: Float[Array, "batch height width"],
+    size: tuple[int, int],
+    window: tuple[ArrayLike, ArrayLike] = (1.0, 1.0),
+) -> Coverage:
+    """Coverage of an image of `size` (height, width) by windows of `window` (x, y) pixels.
 
-    The ties belong to neither: the part's gradient in them is torch's, that of the pixel to the
-    right.
+    That of a window of one pixel is the weight that torch gives to pixels against zeros. Positions
+    that are not finite are off the image.
     """
-    from_start = (position + 0.5) / stride + 0.5
-    to_end = (length - 0.5 - position) / stride + 0.5
+    height, width = size
+    parts, on, off = zip(
+        _axis_coverage(x, width, window[0]), _axis_coverage(y, height, window[1]), strict=True
+    )
+    return Coverage(parts[0] * parts[1], on[0] & on[1], off[0] | off[1])
+
+
+def _axis_coverage(position: Array, length: int, window: ArrayLike) -> tuple[Array, Array, Array]:
+    from_start = (position + 0.5) / window + 0.5
+    to_end = (length - 0.5 - position) / window + 0.5
     on = (from_start >= 1) & (to_end > 1)
     off = ~((from_start >= 0) & (to_end > 0) & jnp.isfinite(position))
     part = jnp.where(from_start < 1, from_start, 1.0) + jnp.where(to_end <= 1, to_end, 1.0) - 1
     return jnp.where(off, 0.0, part), on, off
+
+
+def fill(
+    values: Float[Array, "batch height width channels"], covered: Coverage, fill_value: FillValue
+) -> Float[Array, "batch height width channels"]:
+    """Adds the fill value to values, as far as they are not covered.
+
+    Args:
+      values: already weighted by the covered part.
+      covered: the coverage.
+      fill_value: one number, or one for each channel.
+    """
+    colour = checks.per_channel("fill_value", fill_value, values)[None, None, None]
+    colour = colour.astype(values.dtype)
+    # A NaN, be it the fill value or a pixel, would spread through a weight of 0.
+    rest = jnp.where(covered.on[..., None], 0.0, (1 - covered.part)[..., None] * colour)
+    return jnp.where(covered.off[..., None], colour, values + rest)

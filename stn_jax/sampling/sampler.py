@@ -8,8 +8,8 @@ from jax.typing import ArrayLike
 from jaxtyping import Float, Real
 
 from stn_jax.sampling import checks
-from stn_jax.sampling.interpolation import interpolate, result_type, sum_type, take
-from stn_jax.sampling.padding import PADDING_MODES, FillValue, fill_outside, pad
+from stn_jax.sampling.interpolation import neighbours, result_type, weighted_sum
+from stn_jax.sampling.padding import PADDING_MODES, FillValue, coverage, fill, pad
 
 MODES = ("bilinear", "nearest")
 
@@ -85,10 +85,13 @@ def sample_pixels(
     inside_y = pad(y, height, padding_mode, align_corners)
     if mode == "nearest":
         x, y, column, row = (jnp.round(lax.stop_gradient(p)) for p in (x, y, inside_x, inside_y))
-        values = take(pixels, row.astype(jnp.int32) * width + column.astype(jnp.int32))
-        values = values.astype(sum_type(images, x))
+        indices = [row.astype(jnp.int32) * width + column.astype(jnp.int32)]
+        weights = [jnp.ones_like(x)]
     else:
-        values = interpolate(pixels, inside_x, inside_y, width, height, 0)
-    if padding_mode == "zeros":
-        values = fill_outside(values, (x, y), (width, height), (1.0, 1.0), fill_value)
+        indices, weights = neighbours(inside_x, inside_y, width, height)
+    if padding_mode != "zeros":
+        return weighted_sum(pixels, indices, weights).astype(result_type(images))
+    covered = coverage(x, y, (height, width))
+    weights = [weight * covered.part for weight in weights]
+    values = fill(weighted_sum(pixels, indices, weights), covered, fill_value)
     return values.astype(result_type(images))
