@@ -13,7 +13,7 @@ from stn_jax.web.evidence import read_evidence
 from stn_jax.web.examples import make_examples
 from stn_jax.web.limits import Limits
 from stn_jax.web.security import Access, check_listening
-from stn_jax.web.server import bind, serve
+from stn_jax.web.server import bind, listen, serve
 
 TOKEN_VARIABLE = "STN_JAX_TOKEN"
 
@@ -52,8 +52,9 @@ def run(
             print(f"note: no answers: {predictor.answering.note}")
         name = f"[{host}]" if ":" in host else host
         with StopSignal() as stop, stop.deferred():
+            server = listen(app, opened, limits=limits)
             print(f"serving on http://{name}:{opened.getsockname()[1]} (Ctrl-C stops)", flush=True)
-            serve(app, opened, limits=limits, stopping=lambda: stop.requested)
+            serve(server, stopping=lambda: stop.requested)
         close_app(app)
     print("stopped")
 

@@ -5,6 +5,7 @@ answer are only given complete ones.
 """
 
 import logging
+import math
 import socket
 import time
 from collections.abc import Callable
@@ -39,11 +40,37 @@ class _Channel(HTTPChannel):
         return super().received(data)
 
 
-class _Server(TcpWSGIServer):
+class Server(TcpWSGIServer):
+    """waitress, with a limit to the time of an upload, and an end that loses no request."""
+
     channel_class = _Channel
-    upload_limit = float("inf")
+    upload_limit = math.inf
+
+    def turn(self) -> None:
+        """Waits a moment for something to receive or send, and does it."""
+        wasyncore.loop(timeout=_TICK, map=self._map, count=1)
+
+    def drain(self) -> None:
+        """Takes no more connections, finishes the requests that are here, and ends."""
+        # The listening socket only: the server's own close would close its wake-up pipe, too.
+        wasyncore.dispatcher.close(self)
+        until = time.monotonic() + GRACE
+        while self._busy() and time.monotonic() < until:
+            self.turn()
+        if self._busy():
+            _log.warning("stopped before every request was answered")
+        self.task_dispatcher.shutdown(cancel_pending=True, timeout=1)
+        self.trigger.close()
+        wasyncore.close_all(self._map)
+
+    def _busy(self) -> bool:
+        return any(
+            channel.request is not None or channel.requests or channel.total_outbufs_len
+            for channel in list(self.active_channels.values())
+        )
 
     def maintenance(self, now: float) -> None:
+        """Closes connections that are silent, or whose request takes too long to arrive."""
         super().maintenance(now)
         for channel in self.active_channels.values():
             if channel.request is not None and channel.since < now - self.upload_limit:
@@ -56,35 +83,30 @@ def bind(host: str, port: int) -> socket.socket:
     Raises:
       ConfigError: when that is impossible.
     """
+    if not 0 <= port <= 65_535:
+        raise ConfigError(f"--port {port} must be between 0 and 65535")
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         family, kind, protocol, _, address = found[0]
         opened = socket.socket(family, kind, protocol)
+    except OSError as error:
+        raise ConfigError(f"--host {host}: {error.strerror}") from error
+    try:
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         opened.bind(address)
-    except (OSError, OverflowError) as error:
-        text = getattr(error, "strerror", None) or error
-        raise ConfigError(f"--host {host} --port {port}: {text}") from error
+    except OSError as error:
+        opened.close()
+        raise ConfigError(f"--host {host} --port {port}: {error.strerror}") from error
     return opened
 
 
-def serve(
-    app: flask.Flask, opened: socket.socket, *, limits: Limits, stopping: Callable[[], bool]
-) -> None:
-    """Answers requests until `stopping` returns true; then those that are under way, and ends.
-
-    Args:
-      app: the application.
-      opened: from `bind`.
-      limits: how much is taken at once.
-      stopping: asked several times a second.
-    """
+def listen(app: flask.Flask, opened: socket.socket, *, limits: Limits) -> Server:
+    """Opens a port from `bind` to requests; `serve` answers them."""
     # Twice the limit, so that somewhat too large an upload still gets the application's words.
     most = 2 * limits.max_bytes
-    connections: dict = {}
-    server = _Server(
+    server = Server(
         app,
-        map=connections,
+        map={},
         _sock=opened,
         bind_socket=False,
         sockinfo=(opened.family, opened.type, opened.proto, opened.getsockname()),
@@ -102,26 +124,14 @@ def serve(
         log_socket_errors=False,
     )
     server.upload_limit = limits.upload_limit
+    return server
+
+
+def serve(server: Server, *, stopping: Callable[[], bool]) -> None:
+    """Answers requests until `stopping`, asked several times a second, returns true.
+
+    Those that are under way then are finished.
+    """
     while not stopping():
-        wasyncore.loop(timeout=_TICK, map=connections, count=1)
-    _drain(server, connections)
-
-
-def _drain(server: _Server, connections: dict) -> None:
-    # Closes the listening socket only: the server's own close would close its wake-up pipe, too.
-    wasyncore.dispatcher.close(server)
-    until = time.monotonic() + GRACE
-    while _busy(server) and time.monotonic() < until:
-        wasyncore.loop(timeout=_TICK, map=connections, count=1)
-    if _busy(server):
-        _log.warning("stopped before every request was answered")
-    server.task_dispatcher.shutdown(cancel_pending=True, timeout=1)
-    server.trigger.close()
-    wasyncore.close_all(connections)
-
-
-def _busy(server: _Server) -> bool:
-    return any(
-        channel.request is not None or channel.requests or channel.total_outbufs_len
-        for channel in list(server.active_channels.values())
-    )
+        server.turn()
+    server.drain()

@@ -26,7 +26,7 @@ from stn_jax.web.app import close_app, make_app
 from stn_jax.web.evidence import read_evidence
 from stn_jax.web.examples import make_examples
 from stn_jax.web.limits import Limits
-from stn_jax.web.server import bind, serve
+from stn_jax.web.server import bind, listen, serve
 
 CONFIG = Config(
     data=DataConfig(source="synthetic", photo_size=PHOTO_SIZE),
@@ -154,9 +154,8 @@ def go_live():
 
         def go_live(app, limits=None):
             opened, stop = bind("127.0.0.1", 0), threading.Event()
-            thread = threading.Thread(
-                target=lambda: serve(app, opened, limits=limits or Limits(), stopping=stop.is_set)
-            )
+            server = listen(app, opened, limits=limits or Limits())
+            thread = threading.Thread(target=lambda: serve(server, stopping=stop.is_set))
             thread.start()
             stack.callback(thread.join, 20)
             stack.callback(stop.set)
