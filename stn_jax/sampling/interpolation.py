@@ -74,7 +74,7 @@ def weighted_sum(
 def _weighted_sum_jvp(primals, tangents):
     pixels, indices, weights = primals
     pixels_dot, _, weights_dot = tangents
-    # XLA would read the pixels once more for each gradient, if it were let to.
+    # Without the barriers XLA reads the pixels, and sums them, once more for each gradient.
     taps = lax.optimization_barrier([take(pixels, index) for index in indices])
     out_dot = jnp.zeros((), jnp.float32)
     if not isinstance(weights_dot[0], SymbolicZero):
@@ -82,7 +82,7 @@ def _weighted_sum_jvp(primals, tangents):
         out_dot = (_sum_by_channel if few else _sum)(taps, weights_dot)
     if not isinstance(pixels_dot, SymbolicZero):
         out_dot = out_dot + _sum([take(pixels_dot, index) for index in indices], weights)
-    return _sum(taps, weights), out_dot
+    return lax.optimization_barrier(_sum(taps, weights)), out_dot
 
 
 def _sum(taps, weights):
