@@ -485,7 +485,7 @@ def _learning_panel(
     if train:
         steps, values = np.array(train).T
         axes.plot(steps, values, color=SKY, linewidth=0.7, alpha=0.6)
-        axes.plot(steps, _smooth(values), color=BLUE, linewidth=1.5, label="training (smoothed)")
+        axes.plot(steps, smooth(values), color=BLUE, linewidth=1.5, label="training (smoothed)")
     if val:
         axes.plot(
             *np.array(val).T,
@@ -499,11 +499,12 @@ def _learning_panel(
         axes.axvline(best, color="black", linestyle=":", linewidth=1.2, label="weights used here")
 
 
-def _smooth(values: Float[np.ndarray, " step"]) -> Float[np.ndarray, " step"]:
+def smooth(values: Float[np.ndarray, " step"]) -> Float[np.ndarray, " step"]:
     """A running mean over about a thirtieth of the run, shorter at the ends."""
-    width = max(1, len(values) // 30)
+    width, n = max(1, len(values) // 30), len(values)
     window = np.ones(2 * width + 1)
-    return np.convolve(values, window, "same") / np.convolve(np.ones(len(values)), window, "same")
+    sums, counts = (np.convolve(x, window)[width : width + n] for x in (values, np.ones(n)))
+    return sums / counts
 
 
 def where_figure(table: PredictionTable, photo_size: tuple[int, int]) -> Figure | None:

@@ -96,6 +96,13 @@ def test_learning_curves_show_training_and_validation():
     assert [len(axes.lines) for axes in figure.axes] == [4, 4]
 
 
+@pytest.mark.parametrize("count", [1, 2, 3, 100])
+def test_smoothing_is_a_mean_of_what_is_near(count):
+    np.testing.assert_allclose(figures.smooth(np.full(count, 3.0)), np.full(count, 3.0))
+    line = np.arange(100.0)
+    np.testing.assert_allclose(figures.smooth(line)[3:-3], line[3:-3])
+
+
 def test_galleries_show_the_surest_and_the_least_sure(predictions):
     table = predictions[0]
     chosen = choose_photos(table, 4)
