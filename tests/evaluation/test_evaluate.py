@@ -2,8 +2,8 @@
 
 import csv
 import json
+import runpy
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 import stn_jax
+import stn_jax.cli
 from stn_jax.data.builder import prepare
 from stn_jax.data.errors import DataError
 from stn_jax.evaluation.evaluate import evaluate_predictions
@@ -214,15 +215,12 @@ def test_summary_is_printed_with_counts(copy, capsys):
         (["--workdir", "nowhere", "--target-error", "1.5"], "--target-error 1.5 must be in (0, 1)"),
     ],
 )
-def test_bad_input_is_one_line_and_status_2(arguments, said, tmp_path):
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "evaluate.py"), *arguments],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 2
-    assert done.stderr.startswith("error: ")
-    assert said in done.stderr
-    assert "Traceback" not in done.stderr
+def test_bad_input_is_one_line_and_status_2(arguments, said, tmp_path, monkeypatch, capsys):
+    main = runpy.run_path(str(ROOT / "evaluate.py"))["main"]
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["evaluate.py", *arguments])
+    assert stn_jax.cli.run(main) == 2
+    stderr = capsys.readouterr().err
+    assert stderr.startswith("error: ")
+    assert said in stderr
+    assert "Traceback" not in stderr
