@@ -353,7 +353,7 @@ def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
         except (OSError, ImageCms.PyCMSError):
             # A damaged profile, or one for another kind of pixels: every viewer ignores it too.
             pass
-    return image.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def _swap(size: tuple[int, int]) -> tuple[int, int]:
