@@ -1,0 +1,127 @@
+"""Does training wait for photos? Import against a Pillow loop, batches against torch's DataLoader.
+
+Both peers read the same files and bring them to the same size. Rounds alternate between us and the
+peer, so that whatever else the machine does falls on both; the median of the rounds' ratios counts.
+
+    python benchmarks/input.py --root FOLDER
+
+The second question needs torch (pip install torch), which stn_jax itself does not.
+"""
+
+import argparse
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from stn_jax.config import DataConfig
+from stn_jax.data.builder import prepare
+from stn_jax.data.pipeline import train_batches, train_dataset
+
+SIZE = (630, 945)
+BATCH = 15
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--root", required=True, help="folder of photos, one sub-folder a class")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--batches", type=int, default=20, help="batches in a round")
+    arguments = parser.parse_args()
+    files = sorted(path for path in Path(arguments.root).rglob("*") if path.is_file())
+    with tempfile.TemporaryDirectory() as cache:
+        compare(
+            f"import of {len(files)} photos to {SIZE[0]}x{SIZE[1]}, in s",
+            lambda: seconds_to_import(arguments.root, cache),
+            ("one core of Pillow", lambda: seconds_to_load(files)),
+            rounds=arguments.rounds,
+        )
+        data = DataConfig(root=arguments.root, photo_size=SIZE, cache_dir=cache)
+        ours = prepare(data, progress=False).splits["train"]
+        batches = train_batches(train_dataset(ours, batch_size=BATCH, seed=0), start=0)
+        peer = torch_batches(files)
+        compare(
+            f"batch of {BATCH}x{SIZE[0]}x{SIZE[1]}x3 uint8, in s",
+            lambda: seconds_a_batch(batches, arguments.batches),
+            ("torch's DataLoader, 2 workers", lambda: seconds_a_batch(peer, arguments.batches)),
+            rounds=arguments.rounds,
+        )
+
+
+def compare(
+    question: str,
+    ours: Callable[[], float],
+    peer: tuple[str, Callable[[], float]],
+    *,
+    rounds: int,
+) -> None:
+    name, theirs = peer
+    times = [(ours(), theirs()) for _ in range(rounds)]
+    ratio = statistics.median(them / us for us, them in times)
+    mine, other = (statistics.median(column) for column in zip(*times, strict=True))
+    print(f"{question}: stn_jax {mine:.3g}, {name} {other:.3g}; {ratio:.2f} times as fast")
+
+
+def seconds_to_import(root: str, cache: str) -> float:
+    with tempfile.TemporaryDirectory(dir=cache) as fresh:
+        start = time.perf_counter()
+        prepare(DataConfig(root=root, photo_size=SIZE, cache_dir=fresh), progress=False)
+        return time.perf_counter() - start
+
+
+def seconds_to_load(files: list[Path]) -> float:
+    start = time.perf_counter()
+    for file in files:
+        load(file)
+    return time.perf_counter() - start
+
+
+def seconds_a_batch(batches, count: int) -> float:
+    next(batches)  # starting up is not what is asked
+    start = time.perf_counter()
+    for _ in range(count):
+        next(batches)
+    return (time.perf_counter() - start) / count
+
+
+def load(file: Path) -> np.ndarray:
+    with Image.open(file) as image:
+        upright = ImageOps.exif_transpose(image).convert("RGB")
+    return np.asarray(ImageOps.pad(upright, (SIZE[1], SIZE[0])))
+
+
+class JpegFiles:
+    """The same photos as torch's loader reads them."""
+
+    def __init__(self, files: list[Path]):
+        self.files = files
+
+    def __len__(self):
+        return len(self.files)
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        return load(self.files[index])
+
+
+def torch_batches(files: list[Path]):
+    import torch.utils.data
+
+    loader = torch.utils.data.DataLoader(
+        JpegFiles(files),
+        batch_size=BATCH,
+        shuffle=True,
+        drop_last=True,
+        num_workers=2,
+        persistent_workers=True,
+        multiprocessing_context="spawn",  # this process runs JAX's threads
+    )
+    while True:
+        yield from loader
+
+
+if __name__ == "__main__":
+    main()
