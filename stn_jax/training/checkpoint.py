@@ -33,7 +33,7 @@ class CheckpointStore:
     """Checkpoints of one kind in one folder, the newest `keep` of them.
 
     Saving returns as soon as the arrays are copied; files are written, and then summed, in the
-    background. Every process of a job calls the same methods at the same steps.
+    background. Every process of a job calls the same methods at the same steps, and waits.
     Without `keep` the store only reads, and leaves alone what another process may be writing.
     """
 
@@ -75,6 +75,9 @@ class CheckpointStore:
         except (OSError, ValueError) as error:
             raise self._failed(error) from error
         self._saving = self._background.submit(self._finish, step)
+        if jax.process_count() > 1:
+            # Two stores that save at once can wait for each other's barriers for ever.
+            self.wait()
 
     def check(self) -> None:
         """Raises CheckpointError if the last save is known to have failed; waits for nothing."""

@@ -10,6 +10,9 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from stn_jax.config import ConfigError, TrainConfig
 
+_HEARTBEAT_SECONDS = 30
+"""A process that is silent for so long is taken for dead, and the job ends."""
+
 
 def join_cluster(
     coordinator: str | None = None, processes: int | None = None, process: int | None = None
@@ -31,7 +34,9 @@ def join_cluster(
         )
     tasks = int(os.environ.get("SLURM_NTASKS", "1"))
     if any(given) or tasks > 1 or "JOB_COMPLETION_INDEX" in os.environ:
-        jax.distributed.initialize(coordinator, processes, process)
+        jax.distributed.initialize(
+            coordinator, processes, process, heartbeat_timeout_seconds=_HEARTBEAT_SECONDS
+        )
 
 
 def use_compilation_cache() -> None:
