@@ -1,7 +1,7 @@
 """The image pyramid that anti-aliasing reads: each level half as large as the one before."""
 
 import jax.numpy as jnp
-from jax import Array
+from jax import Array, lax
 from jax.typing import DTypeLike
 from jaxtyping import Float, Real
 
@@ -29,9 +29,8 @@ def build_levels(
 def _halve(images: Array, axis: int, dtype: DTypeLike) -> Array:
     length = images.shape[axis]
     half = (length + 1) // 2
-    padding = [(0, 0)] * 4
-    padding[axis] = (1, 2 * half + 1 - length)
-    padded = jnp.pad(images, padding, mode="edge")
+    first, last = (lax.slice_in_dim(images, i, i + 1, axis=axis) for i in (0, length - 1))
+    padded = jnp.concatenate([first, images, *[last] * (2 * half + 1 - length)], axis=axis)
     taps = []
     for i, weight in enumerate(HALVING_FILTER):
         window = [slice(None)] * 4
