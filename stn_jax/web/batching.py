@@ -1,7 +1,6 @@
 """One thread owns the model and answers the photos of many requests together."""
 
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
@@ -9,10 +8,6 @@ from typing import NamedTuple
 
 from stn_jax.data.photo import Photo
 from stn_jax.evaluation.predictor import CHUNK, Predictor
-
-LINGER = 0.005
-"""Seconds that a photo waits for others to share its call of the model with. A call costs the same
-for one photo and for `CHUNK` of them, and takes longer than this for any model worth serving."""
 
 
 class BusyError(Exception):
@@ -27,6 +22,9 @@ class _Waiting(NamedTuple):
 
 class Batcher:
     """Answers photos in calls of up to `CHUNK`, in the order they came.
+
+    Nobody waits for company: a photo that finds the model idle is answered at once, and those that
+    come meanwhile share the next call, which costs the same for one photo and for `CHUNK`.
 
     Answers do not depend on what they are batched with: see `Predictor.predict`.
 
@@ -98,11 +96,6 @@ class Batcher:
         """Waits for photos; none when closed and all are answered."""
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._closed)
-            until = time.monotonic() + LINGER
-            self._changed.wait_for(
-                lambda: len(self._waiting) >= CHUNK or self._closed,
-                timeout=max(0.0, until - time.monotonic()),
-            )
             return [self._waiting.popleft() for _ in range(min(CHUNK, len(self._waiting)))]
 
     def _answer(self, batch: list[_Waiting]) -> None:
