@@ -21,7 +21,7 @@ Outputs = tuple[Float[Array, "photo label"], Float[Array, "photo *entries"]]
 
 _PLATFORMS = ("cpu", "cuda", "tpu")
 _TOLERANCE = 1e-4
-"""Largest difference of a probability that is accepted from ONNX's other arithmetic."""
+"""Largest difference of a probability or entry of theta accepted from ONNX's other arithmetic."""
 _README = """# An exported model
 
 Runs with jax and numpy alone:
@@ -67,7 +67,7 @@ def export(predictor: Predictor, folder: Path) -> Iterator[str]:
         yield "no ONNX file: pip install jax2onnx onnxruntime to get one"
         return
     difference = to_onnx(predictor, folder / "model.onnx")
-    yield f"{folder / 'model.onnx'}: probabilities within {difference:.1e} of these"
+    yield f"{folder / 'model.onnx'}: within {difference:.1e} of the model's answers"
 
 
 def to_stablehlo(predictor: Predictor) -> bytearray:
@@ -88,7 +88,7 @@ def to_onnx(predictor: Predictor, path: Path) -> float:
     """Writes ONNX for one photo a call, and compares it with the model on noise.
 
     Returns:
-      The largest difference of a probability.
+      The largest difference of a probability or an entry of theta.
 
     Raises:
       RuntimeError: when it is more than 1e-4.
@@ -108,13 +108,15 @@ def to_onnx(predictor: Predictor, path: Path) -> float:
         output_path=str(path),
     )
     photos = np.random.default_rng(0).integers(0, 256, shape).astype(np.float32)
-    session = onnxruntime.InferenceSession(str(path))
-    found = session.run(None, {session.get_inputs()[0].name: photos})[0]
-    wanted = np.asarray(jax.jit(answer)(photos)[0])
-    difference = float(np.abs(found - wanted).max())
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3  # it warns of shapes that the converter wrote and it mends
+    session = onnxruntime.InferenceSession(str(path), options)
+    found = session.run(None, {session.get_inputs()[0].name: photos})
+    wanted = jax.device_get(jax.jit(answer)(photos))
+    difference = max(float(np.abs(a - b).max()) for a, b in zip(found, wanted, strict=True))
     if difference > _TOLERANCE:
         raise RuntimeError(
-            f"{path}: its probabilities differ by {difference:.1e}, more than {_TOLERANCE:.0e}"
+            f"{path}: its answers differ by {difference:.1e}, more than {_TOLERANCE:.0e}"
         )
     return difference
 
