@@ -1,0 +1,44 @@
+import types
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from stn_jax.training import memory
+
+STATE = types.SimpleNamespace(nbytes=1_640_000_000)
+
+
+@pytest.fixture
+def compiled():
+    return jax.jit(lambda x: x + 1).lower(jnp.ones(1000)).compile()
+
+
+def describe(monkeypatch, compiled, available: int) -> str:
+    """Of the paper's step: 5.33 GB for 15 photos, 1.64 GB of them weights and moments."""
+    monkeypatch.setattr(memory, "step_bytes", lambda _: 5_330_000_000)
+    monkeypatch.setattr(memory, "device_bytes", lambda: available)
+    return memory.describe_memory(compiled, batch_size=15, state=STATE)
+
+
+def test_arguments_and_results_are_counted_and_donated_ones_once(compiled):
+    assert memory.step_bytes(compiled) == 2 * 4000
+    donated = jax.jit(lambda x: x + 1, donate_argnums=0).lower(jnp.ones(1000)).compile()
+    assert memory.step_bytes(donated) == 4000
+
+
+def test_the_batch_that_fits_is_said(monkeypatch, compiled):
+    text = describe(monkeypatch, compiled, 12_000_000_000)
+    assert text.startswith("a step needs 5.33 GB of the 12.0 GB of each device")
+    # (12 - 1.64 * 4/3) GB, at (5.33 - 1.64 * 4/3) / 15 GB a photo
+    assert "a batch of about 46 for each device would fit" in text
+
+
+def test_too_little_memory_is_a_warning(monkeypatch, compiled):
+    text = describe(monkeypatch, compiled, 4_000_000_000)
+    assert text.startswith("warning: a step needs 5.33 GB of the 4.0 GB")
+    assert "--train.accumulate" in text
+
+
+def test_a_device_has_memory():
+    assert memory.device_bytes() > 1e8

@@ -1,0 +1,67 @@
+"""Starting from the weights of another run."""
+
+import jax
+import numpy as np
+import pytest
+from tiny_runs import tiny_config, with_train
+
+import stn_jax
+from stn_jax.config import ConfigError
+from stn_jax.models import make_model
+from stn_jax.training.checkpoint import restore_best
+from stn_jax.training.state import init_state, make_optimizer
+from stn_jax.training.transfer import start_from
+
+
+@pytest.fixture(scope="module")
+def other(tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("other")
+    stn_jax.train(tiny_config(steps=3), workdir)
+    return workdir
+
+
+def fresh(num_classes: int, **model):
+    config = tiny_config(model=model)
+    model = make_model(config.model, num_classes=num_classes, mean_color=(0.0, 0.0, 0.0))
+    optimizer = make_optimizer(config.train)
+    return jax.jit(
+        lambda: init_state(model, optimizer, photo_size=(24, 36), num_channels=3, seed=5)
+    )()
+
+
+def test_all_weights_are_taken(other):
+    state, sentence = start_from(fresh(2), other)
+    expected, step = restore_best(other)
+    for a, b in zip(
+        jax.tree.leaves(state.params), jax.tree.leaves(expected["params"]), strict=True
+    ):
+        np.testing.assert_array_equal(a, b)
+    assert int(state.step) == 0
+    assert sentence == f"started from the weights of {other} at step {step}"
+
+
+def test_other_classes_get_a_new_last_layer(other):
+    begin = fresh(5)
+    state, sentence = start_from(begin, other)
+    assert "the last layer is new, for the classes differ" in sentence
+    taken = restore_best(other)[0]["params"]["classifier"]
+    classifier = state.params["classifier"]
+    np.testing.assert_array_equal(classifier["Dense_0"]["kernel"], taken["Dense_0"]["kernel"])
+    np.testing.assert_array_equal(
+        classifier["Dense_1"]["kernel"], begin.params["classifier"]["Dense_1"]["kernel"]
+    )
+
+
+def test_another_network_is_refused(other):
+    with pytest.raises(ConfigError, match="other layers: params/classifier/Conv_1/bias"):
+        start_from(fresh(2, channels=((4,), (9,))), other)
+
+
+def test_a_run_starts_there_and_resumes_as_itself(other, tmp_path, capsys):
+    config = with_train(tiny_config(steps=2), init_from=str(other))
+    stn_jax.train(config, tmp_path)
+    assert f"started from the weights of {other}" in capsys.readouterr().out
+    stn_jax.train(with_train(config, steps=4), tmp_path)
+    printed = capsys.readouterr().out
+    assert "resuming at step 2" in printed
+    assert "started from" not in printed
