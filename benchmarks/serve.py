@@ -1,6 +1,6 @@
 """Does batching pay? Our server against a plain Flask handler, same model, same photos.
 
-    python benchmarks/serve.py --workdir runs/demo
+    python -m benchmarks.serve --workdir runs/demo
 
 Both servers run as processes of their own and take turns, so that whatever else the machine does
 hits both alike; the ratio of a pair of rounds is what counts. Every answer is compared with the
@@ -197,7 +197,7 @@ def main() -> None:
         files = make_photos(Path(folder), command.photos, command.photo_size)
         expected = answers_of_predict(workdir, files)
         ours = start(["serve.py", "--workdir", str(workdir), "--port", "0"])
-        plain = start([str(Path(__file__).resolve()), "--workdir", str(workdir), "--plain"])
+        plain = start(["-m", "benchmarks.serve", "--workdir", str(workdir), "--plain"])
         try:
             for server in (ours, plain):
                 run_round(*server, files[:50], expected[:50], 8)
