@@ -4,7 +4,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help demo test lint format clean
+.PHONY: help demo test soak lint format clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -37,6 +37,10 @@ demo: .venv/installed
 
 test: .venv/installed-dev
 	@$(BIN)/python -m pytest
+
+# 100 kills at random moments in place of the suite's 20.
+soak: .venv/installed-dev
+	@STN_JAX_KILLS=100 $(BIN)/python -m pytest tests/training/test_kills.py
 
 lint: .venv/installed-dev
 	@$(BIN)/ruff check .

@@ -1,5 +1,6 @@
 """Runs small enough for tests: generated photos of 24x36, a network of a few hundred weights."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import jax
@@ -10,7 +11,7 @@ from stn_jax.config import Config
 
 
 @pytest.fixture(scope="session", autouse=True)
-def caches(tmp_path_factory) -> Path:
+def caches(tmp_path_factory) -> Iterator[Path]:
     """One cache of photos and compiled programs for all runs, in this process and in others."""
     folder = tmp_path_factory.mktemp("caches")
     with pytest.MonkeyPatch.context() as patch:
@@ -23,6 +24,15 @@ def caches(tmp_path_factory) -> Path:
         yield folder
         jax.config.update("jax_compilation_cache_dir", before)
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 1.0)
+
+
+@pytest.fixture
+def quick_compilation() -> Iterator[None]:
+    """Compiles faster to slower code."""
+    before = jax.config.jax_disable_most_optimizations
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", before)
 
 
 @pytest.fixture

@@ -6,6 +6,8 @@ import stn_jax
 from stn_jax.training.errors import CollapseError, NonFiniteError
 from stn_jax.training.guards import CollapseWatch, check_finite
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 HEALTHY = {"outside": 0.0, "scale": 0.4, "condition": 1.0, "spread": 0.1}
 
 

@@ -7,6 +7,8 @@ import stn_jax
 from stn_jax.training.checkpoint import restore_best
 from stn_jax.training.progress import Progress
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 
 def test_the_best_is_remembered():
     progress = Progress()

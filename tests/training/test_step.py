@@ -19,6 +19,7 @@ from stn_jax.training.step import (
 )
 
 SIZE = (24, 36)
+pytestmark = pytest.mark.usefixtures("quick_compilation")
 
 
 def make_batch(count: int, seed: int = 0) -> dict[str, jax.Array]:
@@ -102,6 +103,22 @@ def test_state_is_donated():
     compiled = make_train_step(model, optimizer, config).lower(state, make_batch(2)).compile()
     state_bytes = sum(leaf.nbytes for leaf in jax.tree.leaves(state))
     assert compiled.memory_analysis().alias_size_in_bytes >= 0.95 * state_bytes
+
+
+def test_a_fixed_order_of_adding_is_asked_of_the_compiler(monkeypatch):
+    asked = []
+    original = jax.jit
+
+    def jit(function, **options):
+        asked.append(options.get("compiler_options"))
+        return original(function, **options)
+
+    monkeypatch.setattr(jax, "jit", jit)
+    first, again = (take_step(plain(deterministic=True), make_batch(4))[0] for _ in range(2))
+    assert_close(first, again, 0)
+    take_step(plain(), make_batch(4))
+    assert {"xla_gpu_deterministic_ops": True} in asked
+    assert asked[-1] is None
 
 
 def test_randomness_comes_from_seed_and_step():

@@ -12,6 +12,8 @@ from stn_jax.training.checkpoint import restore_best
 from stn_jax.training.state import init_state, make_optimizer
 from stn_jax.training.transfer import start_from
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 
 @pytest.fixture(scope="module")
 def other(tmp_path_factory):
