@@ -9,6 +9,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Bool, Float
 
 from stn_jax.sampling import checks
+from stn_jax.sampling.interpolation import spread
 
 FillValue = ArrayLike | Sequence[float]
 
@@ -105,8 +106,7 @@ def fill(
       covered: the coverage.
       fill_value: one number, or one for each channel.
     """
-    colour = checks.per_channel("fill_value", fill_value, values)[None, None, None]
-    colour = colour.astype(values.dtype)
+    colour = checks.per_channel("fill_value", fill_value, values).astype(values.dtype)
     # A NaN, be it the fill value or a pixel, would spread through a weight of 0.
-    rest = jnp.where(covered.on[..., None], 0.0, (1 - covered.part)[..., None] * colour)
-    return jnp.where(covered.off[..., None], colour, values + rest)
+    rest = jnp.where(covered.on[..., None], 0.0, spread(1 - covered.part, colour))
+    return jnp.where(covered.off[..., None], colour[None, None, None], values + rest)
