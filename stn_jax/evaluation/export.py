@@ -101,12 +101,13 @@ def to_onnx(predictor: Predictor, path: Path) -> float:
     def answer(photos: Float[Array, "photo h w c"]) -> Outputs:
         return _answer(predictor, predictor.variables, photos)
 
-    jax2onnx.to_onnx(
-        answer,
-        [jax.ShapeDtypeStruct(shape, jnp.float32)],
-        return_mode="file",
-        output_path=str(path),
-    )
+    with jax.numpy_rank_promotion("allow"):  # the converter's own layers need it
+        jax2onnx.to_onnx(
+            answer,
+            [jax.ShapeDtypeStruct(shape, jnp.float32)],
+            return_mode="file",
+            output_path=str(path),
+        )
     photos = np.random.default_rng(0).integers(0, 256, shape).astype(np.float32)
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # it warns of shapes that the converter wrote and it mends
