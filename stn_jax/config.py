@@ -39,6 +39,17 @@ class SyntheticConfig:
 
 
 @dataclasses.dataclass(frozen=True)
+class MnistConfig:
+    """Distorted digits, for `data.source = mnist`."""
+
+    task: Literal["R", "RTS", "P", "E", "TC"] = "RTS"
+    """Distortion: R rotation; RTS rotation, translation, scale; P projective; E elastic; TC
+    translation and clutter. The photo size must be the task's: 28 28; RTS 42 42; TC 60 60."""
+    seed: int = 0
+    """Seed of the distortions."""
+
+
+@dataclasses.dataclass(frozen=True)
 class ScinConfig:
     """Which cases of Google's SCIN release to take, for `data.source = scin`."""
 
@@ -91,9 +102,9 @@ class DataConfig:
     """Folder of photos; it must exist: a sub-folder a class, train/ val/ test/, or photos.csv."""
     default_root: str = "data/derm"
     """Folder looked for when `root` is not given; where it is absent, generated photos stand in."""
-    source: Literal["auto", "folder", "synthetic", "scin"] = "auto"
-    """Where photos come from; auto: the folder where there is one, else synthetic. scin: a folder
-    with the SCIN release in it."""
+    source: Literal["auto", "folder", "synthetic", "scin", "mnist"] = "auto"
+    """Where photos come from; auto: the folder where there is one, else synthetic. scin, mnist: a
+    folder with the SCIN release or the files of MNIST in it."""
     photo_size: tuple[int, int] = (630, 945)
     """Height and width to which every photo is brought, in pixels."""
     fit: Literal["pad", "crop", "stretch"] = "pad"
@@ -120,6 +131,7 @@ class DataConfig:
     """sample: draw every class equally often while training."""
     synthetic: SyntheticConfig = SyntheticConfig()
     scin: ScinConfig = ScinConfig()
+    mnist: MnistConfig = MnistConfig()
     augment: AugmentConfig = AugmentConfig()
 
     def __post_init__(self):

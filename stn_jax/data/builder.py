@@ -6,7 +6,6 @@ another seed, another test size or another answer to duplicates costs no new imp
 """
 
 import contextlib
-import dataclasses
 import hashlib
 import io
 import json
@@ -25,6 +24,7 @@ import tensorflow_datasets as tfds
 from stn_jax.config import DataConfig
 from stn_jax.data import cache, imported, importer
 from stn_jax.data.audit import find_duplicates
+from stn_jax.data.dataset import PhotoDataset
 from stn_jax.data.duplicates import judge
 from stn_jax.data.errors import DataError, printable, shortened
 from stn_jax.data.folder import SPLITS, Listing
@@ -83,27 +83,6 @@ class PhotoSource:
         }
 
 
-@dataclasses.dataclass(frozen=True)
-class PhotoDataset:
-    """A prepared data set.
-
-    Attributes:
-      splits: train, val and test.
-      classes: sorted names; a label is an index into them.
-      mean_color: RGB, 0..255, of the training photos without padding; the padding has it too.
-      fingerprint: of the photos' contents and every option that matters, in hexadecimal.
-      name: the folder's, or SYNTHETIC.
-      report: what `import_report.json` holds.
-    """
-
-    splits: Mapping[str, PhotoSource]
-    classes: tuple[str, ...]
-    mean_color: tuple[float, float, float]
-    fingerprint: str
-    name: str
-    report: dict[str, Any]
-
-
 def prepare(data: DataConfig, *, progress: bool = True) -> PhotoDataset:
     """Imports the configured photos, or finds them in the cache, and divides them.
 
@@ -116,6 +95,11 @@ def prepare(data: DataConfig, *, progress: bool = True) -> PhotoDataset:
       DataError: with what to change, when no trustworthy data set can be made of the photos.
     """
     data = resolve_source(data)
+    if data.source == "mnist":
+        # Brings JAX along, which reading photos does without.
+        from stn_jax.data.mnist import prepare_digits
+
+        return prepare_digits(data)
     source = open_source(data)
     folder = f"{_slug(source.name)}-{source.fingerprint[:16]}"
     directory = Path(data.cache_dir).expanduser() / folder

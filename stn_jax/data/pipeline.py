@@ -3,32 +3,14 @@
 import itertools
 from collections import deque
 from collections.abc import Iterator
-from typing import Any, Protocol, SupportsIndex, runtime_checkable
+from typing import Any, SupportsIndex
 
 import grain
 import jax
 import numpy as np
 
 from stn_jax.data.errors import DataError
-
-
-@runtime_checkable
-@runtime_checkable
-class Split(Protocol):
-    """Photos by place: what `stn_jax.data.builder` prepares.
-
-    Attributes:
-      labels: class of every photo, int32.
-    """
-
-    labels: np.ndarray
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, index: SupportsIndex) -> dict[str, Any]: ...
-
-
-HostBatch = dict[str, np.ndarray]
+from stn_jax.data.split import GeneratedSplit, HostBatch, Split
 
 _READ_THREADS = 2
 _READ_AHEAD = 8
@@ -47,7 +29,7 @@ def train_dataset(
     Every epoch has its own order. With several hosts, each holds its part of the same global batch.
 
     Args:
-      split: items with `photo` [height, width, channel] uint8 and `label`.
+      split: items with `photo` [height, width, channel] uint8 and `label`, or generated batches.
       batch_size: photos in a global batch.
       seed: of the order.
       balance: draw every class equally often, repeating the photos of the rarer ones.
@@ -72,9 +54,10 @@ def train_dataset(
     local = batch_size // count
     # A stretch of every global batch: which photo stands where in it does not depend on the hosts.
     part = slice(index * local, (index + 1) * local)
-    return order.batch(batch_size, drop_remainder=True).map(
-        lambda places: _load_batch(split, places[part])
-    )
+    batches = order.batch(batch_size, drop_remainder=True)
+    if isinstance(split, GeneratedSplit):
+        return batches.map_with_index(lambda step, places: split.make_batch(places[part], step))
+    return batches.map(lambda places: _load_batch(split, places[part]))
 
 
 def train_batches(dataset: grain.MapDataset, *, start: int) -> Iterator[HostBatch]:

@@ -50,8 +50,10 @@ def resolve_source(data: DataConfig) -> DataConfig:
     if data.root is None and data.source == "auto" and not Path(root).is_dir():
         return dataclasses.replace(data, source="synthetic")
     if not Path(root).is_dir():
-        expected = scin.EXPECTED if data.source == "scin" else EXPECTED
-        raise DataError(f"--data.root {root}: no such folder; {expected}")
+        expected = {"scin": scin.EXPECTED, "mnist": "expected the four idx files of MNIST"}
+        raise DataError(
+            f"--data.root {root}: no such folder; {expected.get(data.source, EXPECTED)}"
+        )
     source = "folder" if data.source == "auto" else data.source
     return dataclasses.replace(data, source=source, root=root)
 
