@@ -57,9 +57,7 @@ def say(error: HTTPException) -> flask.Response:
     if flask.request.endpoint == "page.cards":
         body = flask.render_template("failure_card.html", message=text)
         response = flask.make_response(body, code)
-    elif flask.request.accept_mimetypes.best_match(["application/json", "text/html"]) == (
-        "text/html"
-    ) and not flask.request.path.startswith("/api/"):
+    elif _reads_pages():
         response = flask.make_response(_page(code, text), code)
     else:
         response = flask.make_response({"error": text}, code)
@@ -70,6 +68,17 @@ def say(error: HTTPException) -> flask.Response:
     if code == 405 and error.get_response().headers.get("Allow"):
         response.headers["Allow"] = error.get_response().headers["Allow"]
     return response
+
+
+def _reads_pages() -> bool:
+    """Whether a browser asked for a page, or for something that is nowhere."""
+    request = flask.request
+    if request.endpoint is None:
+        for_people = not request.path.startswith("/api/")
+    else:
+        for_people = request.endpoint.startswith("page.")
+    kinds = ["application/json", "text/html"]
+    return for_people and request.accept_mimetypes.best_match(kinds) == "text/html"
 
 
 def _page(code: int, text: str) -> str:

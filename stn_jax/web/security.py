@@ -104,7 +104,7 @@ class Access:
 
     @property
     def _public_name(self) -> str | None:
-        return _host_name(urlsplit(self.public_url).netloc) if self.public_url else None
+        return _host_name((self.public_url or "").partition("://")[2].partition("/")[0])
 
 
 def check_listening(host: str, access: Access, *, insecure_no_token: bool) -> None:
@@ -143,8 +143,9 @@ def _is_cross_site(request: flask.Request) -> bool:
     """Whether a browser sends this for another site's page; programs send neither header."""
     if request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
         return True
-    origin = request.headers.get("Origin")
-    return origin is not None and urlsplit(origin).netloc.lower() != request.host.lower()
+    # A proxy in front may speak TLS, so the scheme says nothing.
+    own = {f"{scheme}://{request.host}".lower() for scheme in ("http", "https")}
+    return request.headers.get("Origin", f"http://{request.host}").lower() not in own
 
 
 def _equal(one: str, other: str) -> bool:

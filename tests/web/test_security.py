@@ -53,6 +53,8 @@ def test_pages_hold_no_inline_script_or_style(client, photo):
     [
         {"Origin": "https://evil.example"},
         {"Origin": "null"},
+        {"Origin": "http://["},
+        {"Origin": "http://localhost.evil.example"},
         {"Sec-Fetch-Site": "cross-site"},
         {"Sec-Fetch-Site": "same-site"},
     ],
@@ -138,7 +140,9 @@ def test_tokens_that_cannot_be(token):
         Access(token=token)
 
 
-@pytest.mark.parametrize("url", ["photos.example.org", "ftp://a.example", "https://", ""])
+@pytest.mark.parametrize(
+    "url", ["photos.example.org", "ftp://a.example", "https://", "https://[", ""]
+)
 def test_public_urls_that_cannot_be(url):
     with pytest.raises(ConfigError, match="--public-url"):
         Access(public_url=url)
