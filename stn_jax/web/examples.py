@@ -1,14 +1,12 @@
 """Photos to try the page with."""
 
-import io
 from pathlib import Path
-
-from PIL import Image
 
 from stn_jax.data.errors import DataError
 from stn_jax.data.photo import PhotoError
 from stn_jax.data.synthetic import generate_photo
 from stn_jax.evaluation.predictor import Predictor
+from stn_jax.web.pictures import encode
 from stn_jax.web.uploads import Upload, clean_name
 
 COUNT = 4
@@ -32,7 +30,9 @@ def make_examples(predictor: Predictor, folder: Path | None = None) -> list[Uplo
     made = [
         generate_photo(i, size=data.photo_size, seed=data.synthetic.seed + 1) for i in range(COUNT)
     ]
-    return [Upload(f"example {i + 1}.png", _encode(each.photo)) for i, each in enumerate(made)]
+    return [
+        Upload(f"example {i + 1}.png", encode(each.photo, "PNG")) for i, each in enumerate(made)
+    ]
 
 
 def _read(predictor: Predictor, folder: Path) -> list[Upload]:
@@ -48,9 +48,3 @@ def _read(predictor: Predictor, folder: Path) -> list[Upload]:
             raise DataError(f"--examples: {error}") from error
         uploads.append(Upload(clean_name(path.name), content))
     return uploads
-
-
-def _encode(pixels) -> bytes:
-    content = io.BytesIO()
-    Image.fromarray(pixels).save(content, format="PNG")
-    return content.getvalue()

@@ -1,14 +1,11 @@
 """The page for people."""
 
-import io
-
 import flask
-from PIL import Image
 from werkzeug.exceptions import BadRequest, NotFound
+from werkzeug.wrappers import Response as WerkzeugResponse
 
-from stn_jax.data.photo import load_unpadded
 from stn_jax.web.answerer import Answer, Refusal
-from stn_jax.web.pictures import make_pictures
+from stn_jax.web.pictures import encode, make_pictures, shrink
 from stn_jax.web.security import COOKIE
 from stn_jax.web.site import Site, current_site, status_of
 from stn_jax.web.words import certainty_in_words, reason_in_words
@@ -47,16 +44,16 @@ def example(number: int) -> flask.Response:
     if number >= len(examples):
         raise NotFound("There is no such example.")
     with current_site().answerer.decoding():
-        small = load_unpadded(examples[number].content, size=THUMBNAIL)
-    content = io.BytesIO()
-    Image.fromarray(small.pixels).save(content, format="JPEG", quality=88)
-    return flask.Response(content.getvalue(), mimetype="image/jpeg")
+        small = encode(shrink(examples[number].content, THUMBNAIL), "JPEG")
+    return flask.Response(small, mimetype="image/jpeg")
 
 
 @page.route("/sign-in", methods=["GET", "POST"])
-def sign_in() -> flask.Response | tuple[str, int] | str:
+def sign_in() -> WerkzeugResponse | tuple[str, int] | str:
     """Takes the token, and gives a cookie that ends with the browser."""
     access = current_site().access
+    if access.token is None:
+        return flask.redirect(flask.url_for("page.show"), 303)
     if flask.request.method == "GET":
         return flask.render_template("sign_in.html", wrong=False)
     if not access.is_token(flask.request.form.get("token", "").strip()):
@@ -69,7 +66,7 @@ def sign_in() -> flask.Response | tuple[str, int] | str:
 
 
 @page.post("/sign-out")
-def sign_out() -> flask.Response:
+def sign_out() -> WerkzeugResponse:
     """Forgets the cookie."""
     response = flask.redirect(flask.url_for("page.sign_in"), 303)
     response.delete_cookie(COOKIE, httponly=True, samesite="Strict")
@@ -95,9 +92,7 @@ def _card(site: Site, result: Answer | Refusal) -> dict:
         return {"file": result.name, "refused": reason_in_words(result.reason)}
     prediction = result.prediction
     with site.answerer.decoding():
-        pictures = make_pictures(
-            result, max_megapixels=site.predictor.run.config.data.max_megapixels
-        )
+        pictures = make_pictures(result)
     return {
         "file": prediction.file,
         "prediction": prediction,

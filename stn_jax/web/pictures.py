@@ -3,6 +3,7 @@
 import base64
 import dataclasses
 import io
+import math
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -44,31 +45,42 @@ class Pictures:
     words: str
 
 
-def make_pictures(answer: Answer, *, max_megapixels: float) -> Pictures:
+def make_pictures(answer: Answer) -> Pictures:
     """Draws one answer; decodes the photo again, because the network's own may be too small."""
     height, width = answer.photo.original_size
     side = min(LONGEST_SIDE, max(height, width))
-    shown = load_unpadded(answer.upload.content, size=(side, side), max_megapixels=max_megapixels)
+    shown = shrink(answer.upload.content, (side, side))
     prediction = answer.prediction
     return Pictures(
-        photo=encode(shown.pixels, "JPEG"),
+        photo=_as_url(shown, "JPEG"),
         width=width,
         height=height,
         view=_view(prediction.box, (height, width)),
         outline=" ".join(f"{x:.1f},{y:.1f}" for x, y in prediction.box),
-        crop=encode(prediction.crop, "PNG"),
+        crop=_as_url(prediction.crop, "PNG"),
         crop_size=prediction.crop.shape[:2],
         outside=geometry.share_outside(prediction.box, (height, width)),
         words=geometry.in_words(prediction.box, (height, width)),
     )
 
 
-def encode(pixels: UInt8[np.ndarray, "height width channel"], kind: str) -> str:
-    """Pixels as a data: URL; `kind` is JPEG or PNG."""
+def shrink(content: bytes, size: tuple[int, int]) -> UInt8[np.ndarray, "height width 3"]:
+    """Upright pixels, within `size`, of a photo that the predictor has found to be in order."""
+    return load_unpadded(
+        content, size=size, max_megapixels=math.inf, max_file_bytes=math.inf
+    ).pixels
+
+
+def encode(pixels: UInt8[np.ndarray, "height width channel"], kind: str) -> bytes:
+    """Pixels as a file; `kind` is JPEG or PNG."""
     content = io.BytesIO()
     options = {"quality": 88} if kind == "JPEG" else {}
     Image.fromarray(pixels.squeeze()).save(content, format=kind, **options)
-    data = base64.b64encode(content.getvalue()).decode("ascii")
+    return content.getvalue()
+
+
+def _as_url(pixels: UInt8[np.ndarray, "height width channel"], kind: str) -> str:
+    data = base64.b64encode(encode(pixels, kind)).decode("ascii")
     return f"data:image/{kind.lower()};base64,{data}"
 
 

@@ -50,6 +50,11 @@ def certainty_in_words(evidence: Mapping[str, Any] | None, confidence: float) ->
     return f"Of {similar['n']} {kind} {photos} it was {sure} of, {similar['correct']} {were} right."
 
 
+def note_in_words(note: str) -> str:
+    """Why there is no threshold, without the command that only an operator can give."""
+    return note.partition(": python ")[0]
+
+
 def reason_in_words(reason: str) -> str:
     """Why a photo was refused, without what only an operator can change."""
     reason = re.sub(r" \([^()]*(--data|pip install)[^()]*\)", "", reason)

@@ -100,10 +100,9 @@ def test_model_that_was_not_evaluated(build, silent_predictor):
     assert "not evaluated" in body["note"]
 
 
-def test_nothing_of_the_trainers_machine_is_told(client):
-    body = client.get("/api/v1/model").text
-    assert "cache" not in body
-    assert "/" not in json.dumps(client.get("/api/v1/model").json["metrics"])
+def test_nothing_of_the_operators_machine_is_told(build, silent_predictor):
+    for app in (build(), build(predictor=silent_predictor, evidence=None)):
+        assert "/" not in app.test_client().get("/api/v1/model").text
 
 
 def test_document_describes_every_path_and_answer(client, photo):

@@ -13,12 +13,13 @@ from photo_files import encode, part, pixels
 from PIL import Image
 
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
+EVENTS = ("open", "tempfile.mkstemp", "os.mkdir", "os.rename", "os.fork", "subprocess.Popen")
 _opened: list[str] = []
 _watching = False
 
 
 def _hook(event, arguments):
-    if _watching and event in ("open", "tempfile.mkstemp", "os.mkdir", "os.rename"):
+    if _watching and event in EVENTS:
         if event == "open":
             _, mode, flags = arguments
             writes = any(letter in mode for letter in "wax+") if mode else flags & WRITING
@@ -32,7 +33,7 @@ sys.addaudithook(_hook)
 
 @pytest.fixture
 def writes():
-    """Every file that this process opens for writing, temporary ones included."""
+    """Every file that this process opens for writing, temporary ones included, and every fork."""
     global _watching
     _opened.clear()
     _watching = True
@@ -55,7 +56,7 @@ def test_the_watch_sees_temporary_files(writes):
     assert writes
 
 
-def test_a_hundred_uploads_write_no_file(live, photo, writes):
+def test_a_hundred_uploads_write_no_file_and_fork_nothing(live, photo, writes):
     import requests
 
     large = _large_photo()

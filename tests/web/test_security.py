@@ -10,6 +10,7 @@ from stn_jax.web.security import Access, check_listening
 from stn_jax.web.uploads import clean_name
 
 TOKEN = "a-token-of-some-length"
+INLINE = r"<style|\sstyle=|\son\w+=|javascript:"
 
 
 @pytest.fixture
@@ -42,9 +43,8 @@ def test_pages_hold_no_inline_script_or_style(client, photo):
     for text in (
         client.get("/").text,
         client.post("/", data={"photo": part(photo)}).text,
-        client.get("/sign-in").text,
     ):
-        assert not re.search(r"<style|\sstyle=|\son\w+=|javascript:", text)
+        assert not re.search(INLINE, text)
         assert all("src=" in tag for tag in re.findall(r"<script[^>]*>", text))
 
 
@@ -108,6 +108,7 @@ def test_a_person_signs_in_and_out(guarded):
     wrong = guarded.post("/sign-in", data={"token": "wrong"})
     assert wrong.status_code == 401
     assert "not the token" in wrong.text
+    assert not re.search(INLINE, wrong.text)
     right = guarded.post("/sign-in", data={"token": TOKEN})
     assert right.status_code == 303
     cookie = right.headers["Set-Cookie"]
@@ -117,6 +118,11 @@ def test_a_person_signs_in_and_out(guarded):
     assert guarded.get("/", headers=html).status_code == 200
     guarded.post("/sign-out")
     assert guarded.get("/", headers=html).status_code == 401
+
+
+def test_nobody_signs_in_where_there_is_no_token(client):
+    assert client.get("/sign-in").headers["Location"] == "/"
+    assert client.post("/sign-in", data={"token": ""}).headers["Location"] == "/"
 
 
 def test_the_cookie_is_for_tls_alone_where_there_is_tls(build):
