@@ -100,9 +100,6 @@ def prepare(data: DataConfig, *, progress: bool = True) -> PhotoDataset:
         from stn_jax.data.mnist import prepare_digits
 
         return prepare_digits(data)
-    source = open_source(data)
-    folder = f"{_slug(source.name)}-{source.fingerprint[:16]}"
-    directory = Path(data.cache_dir).expanduser() / folder
     built = []
 
     def build(empty: Path) -> None:
@@ -110,6 +107,9 @@ def prepare(data: DataConfig, *, progress: bool = True) -> PhotoDataset:
         _import(source, empty, progress)
 
     try:
+        source = open_source(data)
+        folder = f"{_slug(source.name)}-{source.fingerprint[:16]}"
+        directory = Path(data.cache_dir).expanduser() / folder
         cache.obtain(directory, build=build, is_whole=imported.is_whole)
     except OSError as error:
         raise DataError(f"--data.cache-dir {data.cache_dir}: {error}") from error

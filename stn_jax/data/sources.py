@@ -1,10 +1,8 @@
 """Where photos come from: what `data.source` names, listed and ready to be read."""
 
-import concurrent.futures
 import dataclasses
 import hashlib
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +10,7 @@ from stn_jax.config import DataConfig
 from stn_jax.data import scin, synthetic
 from stn_jax.data.errors import DataError
 from stn_jax.data.folder import EXPECTED, SPLITS, Entry, Listing, list_photos
+from stn_jax.data.hashes import hash_files
 from stn_jax.data.importer import FileReader, Reader, SyntheticReader
 from stn_jax.data.photo import HEIC_SUPPORTED
 
@@ -80,7 +79,9 @@ def _open_files(data: DataConfig, listing: Listing, root: Path) -> Source:
         max_megapixels=data.max_megapixels,
         max_file_bytes=data.max_file_megabytes * 1e6,
     )
-    contents = _hash_files(root, [entry.file for entry in listing.entries])
+    place = hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:16]
+    index = Path(data.cache_dir).expanduser() / f"hashes-{place}.json"
+    contents = hash_files(root, [entry.file for entry in listing.entries], index=index)
     # Where the folder lies says nothing about its photos.
     placeless = dataclasses.replace(reader, root="")
     fingerprint = _fingerprint(listing, placeless, [contents, HEIC_SUPPORTED])
@@ -110,15 +111,3 @@ def _fingerprint(listing: Listing, reader: Reader, contents: Any) -> str:
     entries = [dataclasses.asdict(entry) for entry in listing.entries]
     parts = [_FORMAT, entries, listing.classes, dataclasses.asdict(reader), contents]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
-
-
-def _hash_files(root: Path, files: Sequence[str]) -> list[str]:
-    def hash_file(file: str) -> str:
-        try:
-            with (root / file).open("rb") as content:
-                return hashlib.file_digest(content, "sha256").hexdigest()
-        except OSError as error:
-            return f"unreadable: {error.strerror}"
-
-    with concurrent.futures.ThreadPoolExecutor() as pool:
-        return list(pool.map(hash_file, files))
