@@ -169,9 +169,9 @@ class Trainer:
             batches = itertools.chain([first], batches)
             window = Window(self._dataset.splits["train"], batch_size=config.batch_size)
             self._reporter.start(step)
-        if step == 0:
-            self._look(step)
         stopping = any_process(stop.requested)
+        if step == 0 and not stopping:
+            self._look(step)
         while not (finished or stopping):
             with window.waiting():
                 batch = next(batches)

@@ -1,10 +1,15 @@
 import types
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import pytest
 
+import stn_jax.config
+from stn_jax.models import make_model
 from stn_jax.training import memory
+from stn_jax.training.state import init_state, make_optimizer
+from stn_jax.training.step import make_train_step
 
 STATE = types.SimpleNamespace(nbytes=1_640_000_000)
 
@@ -38,6 +43,25 @@ def test_too_little_memory_is_a_warning(monkeypatch, compiled):
     text = describe(monkeypatch, compiled, 4_000_000_000)
     assert text.startswith("warning: a step needs 5.33 GB of the 4.0 GB")
     assert "--train.accumulate" in text
+
+
+def test_the_paper_fits_its_card():
+    """A GTX 1060 has 6 GB."""
+    config = stn_jax.config.load(Path(__file__).parents[2] / "configs" / "derm.py")
+    model = make_model(config.model, num_classes=2, mean_color=(127.0, 127.0, 127.0))
+    optimizer = make_optimizer(config.train)
+    state = jax.eval_shape(
+        lambda: init_state(
+            model, optimizer, photo_size=config.data.photo_size, num_channels=3, seed=0
+        )
+    )
+    photos = (config.train.batch_size, *config.data.photo_size, 3)
+    batch = {
+        "photo": jax.ShapeDtypeStruct(photos, jnp.uint8),
+        "label": jax.ShapeDtypeStruct(photos[:1], jnp.int32),
+    }
+    step = make_train_step(model, optimizer, config).lower(state, batch).compile()
+    assert 3 * 4 * 135_000_000 < memory.step_bytes(step) < 6e9
 
 
 def test_a_device_has_memory():
