@@ -29,6 +29,8 @@ from stn_jax.evaluation.tabulate import tabulate
 from stn_jax.training.workdir import Run, WorkdirError, read_run, write_atomically
 
 PREDICTIONS, VALIDATION = "predictions.csv", "predictions_val.csv"
+_AUDIT = ("refused", "dropped", "duplicates")
+"""What an import counts besides the photos it takes."""
 
 
 def evaluate(
@@ -230,7 +232,7 @@ def _facts(workdir: Path, predictor: Predictor, dataset: PhotoDataset) -> dict[s
             "fingerprint": run.data_fingerprint,
             "splits": dataset.report["splits"],
             "taken": dataset.report["taken"],
-            "refused": len(dataset.report["refused"]),
+            **{name: len(dataset.report[name]) for name in _AUDIT},
         },
         "config": dataclasses.asdict(run.config),
         "versions": run.versions,
@@ -247,7 +249,7 @@ def _known_facts(folder: Path, file: Path) -> dict[str, Any]:
         "photo_size": None,
         "crop_size": None,
         "model": {"fingerprint": None, "step": None, "weights": None},
-        "data": {"fingerprint": None, "splits": None, "taken": None, "refused": None},
+        "data": dict.fromkeys(("fingerprint", "splits", "taken", *_AUDIT)),
         "config": None,
         "versions": None,
         "git_revision": None,

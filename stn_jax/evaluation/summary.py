@@ -54,6 +54,7 @@ def summarise(
         "balanced_accuracy": metrics.balanced_accuracy(confusion),
         "per_class": _per_class(test, confusion, repeats),
         **_ranking(test, repeats),
+        "bootstrap_draws": repeats,
         "nll": metrics.negative_log_likelihood(test.label, test.probabilities),
         "brier": metrics.brier(test.label, test.probabilities),
         "reliability": _reliability(test, test.probabilities),

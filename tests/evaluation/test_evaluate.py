@@ -76,6 +76,8 @@ def test_metrics_name_the_model_and_the_data(evaluated):
     assert metrics["data"]["fingerprint"] == run.data_fingerprint
     assert metrics["model"]["fingerprint"] == stn_jax.load_predictor(evaluated).fingerprint
     assert metrics["data"]["splits"]["test"] == {"scales": 11, "vesicles": 11}
+    assert metrics["data"]["taken"] == 86
+    assert metrics["data"]["refused"] == metrics["data"]["duplicates"] == 0
 
 
 def test_labels_of_the_test_decide_nothing(copy, monkeypatch):
