@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from photo_files import encode, part, pixels
 
+from stn_jax.web.evidence import read_evidence
 from stn_jax.web.words import certainty_in_words, chance, choices, reason_in_words
 
 
@@ -132,6 +133,12 @@ def test_what_being_this_sure_meant():
     evidence["reliability"][0]["n"] = 0
     assert "never this sure" in certainty_in_words(evidence, 0.6)
     assert "not been tested" in certainty_in_words(None, 0.6)
+
+
+def test_tests_of_other_weights_are_not_shown(workdir, silent_workdir, predictor):
+    assert read_evidence(workdir, predictor.fingerprint)["n"] == 120
+    assert read_evidence(workdir, "of other weights") is None
+    assert read_evidence(silent_workdir, predictor.fingerprint) is None
 
 
 def test_reasons_for_people_name_no_options():

@@ -116,7 +116,9 @@ def test_photos_beyond_the_queue_are_sent_away_together(slow_app, slow, photo):
     app, results = slow_app(queue=4), []
     thread = in_thread(results, post, app, photo)
     assert slow.started.wait(20)
-    assert post(app, photo, count=5).status_code == 503
+    response = post(app, photo, count=5)
+    assert response.status_code == 503
+    assert "Too many photos are waiting" in response.json["error"]
     assert app.extensions["stn_jax"].answerer.batcher.waiting == 0
     slow.go.set()
     thread.join()
@@ -179,6 +181,8 @@ def test_a_stop_finishes_what_is_under_way(slow_app, slow, go_live, photo):
     assert slow.started.wait(20)
     live.stop.set()
     _wait_for(lambda: _refused(live.port))
+    # Longer than the threads get once nothing is under way any more.
+    live.thread.join(1.5)
     assert live.thread.is_alive()
     slow.go.set()
     live.thread.join(20)
