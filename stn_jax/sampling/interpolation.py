@@ -110,8 +110,9 @@ def spread(
     weight: Float[Array, "batch height width"],
     colour: Float[Array, " channels"],
 ) -> Float[Array, "batch height width channels"]:
-    """A colour times weights."""
-    return weight[..., None] * colour[None, None, None]
+    """A colour times weights; nothing where the weight is 0, even of a colour that is NaN."""
+    weight = weight[..., None]
+    return jnp.where(weight == 0, 0.0, weight * colour[None, None, None])
 
 
 @functools.partial(spread.defjvp, symbolic_zeros=True)

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float
 from stn_jax.sampling import checks
 from stn_jax.sampling.interpolation import spread
 
-FillValue = ArrayLike | Sequence[float]
+FillValue = ArrayLike | Sequence[ArrayLike]
 
 PADDING_MODES = ("zeros", "border", "reflection")
 # Reflection of positions beyond it is meaningless in float32, which cannot tell their pixel.

@@ -26,6 +26,8 @@ THETAS = {
     "tps": [[[0.11, 0.03], [-0.05, 0.12], [0.07, -0.1], [-0.13, -0.04]]],
 }
 
+WAYS = [("affine", False), ("affine", True), ("projective", True), ("tps", True)]
+
 
 def make_images(rng, batch=1):
     return jnp.asarray(rng.normal(size=(batch, 7, 9, 2)))
@@ -35,19 +37,18 @@ def make_images(rng, batch=1):
 @pytest.mark.parametrize("padding_mode", ["zeros", "border", "reflection"])
 @pytest.mark.parametrize("align_corners", [False, True])
 def test_grid_sample_against_finite_differences(padding_mode, align_corners, rng):
-    # Positions at least 0.1 pixel away from the kinks.
-    y, x = (
-        rng.integers(-2 * n, 2 * n, size=(1, 4, 5)) + rng.uniform(0.1, 0.4, size=(1, 4, 5))
-        for n in (7, 9)
-    )
-    shrink = int(align_corners)
-    grid = np.stack([(2 * x + shrink - 9 + 1) / (9 - shrink) - (shrink / (9 - shrink)),
-                     (2 * y + shrink - 7 + 1) / (7 - shrink) - (shrink / (7 - shrink))], axis=-1)  # fmt: skip
+    # Positions at least 0.1 pixel away from the kinks, which lie on whole and half pixels.
+    axes = []
+    for length in (9, 7):
+        pixels = rng.integers(-length, 2 * length, size=(1, 4, 5))
+        pixels = pixels + rng.uniform(0.1, 0.4, size=(1, 4, 5))
+        axes.append((2 * pixels + 1 - length) / (length - align_corners))
+    grid = np.stack(axes, axis=-1)
     check_grads(
-        lambda images, grid: grid_sample(
+        jax.jit(lambda images, grid: grid_sample(
             images, grid, padding_mode=padding_mode, align_corners=align_corners, fill_value=0.5
-        ),
-        (make_images(rng), jnp.asarray(grid)), order=2, atol=1e-6, rtol=1e-6, eps=1e-5,
+        )),
+        (make_images(rng), jnp.asarray(grid)), order=1, atol=1e-6, rtol=1e-6, eps=1e-5,
     )  # fmt: skip
 
 
@@ -56,7 +57,7 @@ def test_grid_sample_against_finite_differences(padding_mode, align_corners, rng
 def test_spatial_transform_against_finite_differences(transform, rng):
     theta = jnp.asarray(THETAS[transform])
     check_grads(
-        lambda images, theta: spatial_transform(images, theta, SIZE, transform=transform),
+        jax.jit(lambda images, theta: spatial_transform(images, theta, SIZE, transform=transform)),
         (make_images(rng), theta), order=1, atol=1e-6, rtol=1e-6, eps=1e-6,
     )  # fmt: skip
 
@@ -74,12 +75,11 @@ def test_grids_boxes_and_thetas_against_finite_differences():
         (lambda scale: attention_theta(scale, jnp.zeros((1, 2))), jnp.asarray([0.4])),
     ]
     for function, argument in cases:
-        check_grads(function, (argument,), order=2, atol=1e-5, rtol=1e-5, eps=1e-5)
+        check_grads(jax.jit(function), (argument,), order=1, atol=1e-5, rtol=1e-5, eps=1e-5)
 
 
 @pytest.mark.usefixtures("float64")
-@pytest.mark.parametrize("antialias", [False, True])
-@pytest.mark.parametrize("transform", THETAS)
+@pytest.mark.parametrize(("transform", "antialias"), WAYS)
 def test_forward_and_reverse_derivatives_agree(transform, antialias, rng):
     images, theta = make_images(rng), 2 * jnp.asarray(THETAS[transform])
 
@@ -87,13 +87,12 @@ def test_forward_and_reverse_derivatives_agree(transform, antialias, rng):
         return spatial_transform(images, theta, (3, 3), transform=transform, antialias=antialias)
 
     for argument in (0, 1):
-        forward = jax.jacfwd(crop, argument)(images, theta)
-        reverse = jax.jacrev(crop, argument)(images, theta)
+        forward = jax.jit(jax.jacfwd(crop, argument))(images, theta)
+        reverse = jax.jit(jax.jacrev(crop, argument))(images, theta)
         np.testing.assert_allclose(forward, reverse, rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize("antialias", [False, True])
-@pytest.mark.parametrize("transform", THETAS)
+@pytest.mark.parametrize(("transform", "antialias"), WAYS)
 def test_jit_vmap_and_eager_agree(transform, antialias, rng):
     images = make_images(rng, batch=3).astype(jnp.float32)
     theta = jnp.tile(jnp.asarray(THETAS[transform], jnp.float32), (3, 1, 1))
@@ -110,7 +109,7 @@ def test_jit_vmap_and_eager_agree(transform, antialias, rng):
 
     eager = crop(images, theta)
     np.testing.assert_allclose(jax.jit(crop)(images, theta), eager, rtol=0, atol=1e-5)
-    np.testing.assert_allclose(jax.vmap(one)(images, theta), eager, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(jax.jit(jax.vmap(one))(images, theta), eager, rtol=0, atol=1e-5)
     gradient = jax.grad(slope)(theta, images)
     each = jax.vmap(jax.grad(lambda theta, image: jnp.sum(one(image, theta) ** 2)))(theta, images)
     np.testing.assert_allclose(

@@ -65,24 +65,26 @@ def test_no_gradient_flows_from_them(mode, padding_mode, align_corners):
 
 @pytest.mark.parametrize("antialias", [False, True])
 @pytest.mark.parametrize("padding_mode", ["zeros", "border", "reflection"])
-@pytest.mark.parametrize("value", EXTREME)
-def test_theta_keeps_a_finite_gradient(value, padding_mode, antialias):
+def test_theta_keeps_a_finite_gradient(padding_mode, antialias):
     def total(theta):
         options = {"antialias": antialias, "padding_mode": padding_mode, "fill_value": FILL}
         return spatial_transform(IMAGE, theta, (3, 3), **options).sum()
 
-    theta = jnp.asarray([[[0.9, 0.0, value], [0.1, 0.8, 0.0]]])
-    crop, gradient = jax.value_and_grad(total)(theta)
-    assert np.isfinite(crop)
-    assert np.all(np.isfinite(gradient))
-    assert np.all(gradient[0, 0] == 0)
+    value_and_gradient = jax.jit(jax.value_and_grad(total))
+    for value in EXTREME:
+        theta = jnp.asarray([[[0.9, 0.0, value], [0.1, 0.8, 0.0]]])
+        crop, gradient = value_and_gradient(theta)
+        assert np.isfinite(crop)
+        assert np.all(np.isfinite(gradient))
+        assert np.all(gradient[0, 0] == 0)
 
 
 def test_a_fill_value_that_is_nan_stays_outside():
     identity = jnp.asarray([[[1.0, 0, 0], [0, 1, 0]]])
-    crop = spatial_transform(IMAGE, identity, (SIDE, SIDE), fill_value=np.nan, align_corners=False)
-    assert np.all(np.isfinite(crop[0, :-1, :-1]))
-    assert np.isnan(sample(jnp.full((1, 1, 1, 2), 2.0)) * np.nan).all()
+    crop = spatial_transform(IMAGE, 2 * identity, (SIDE, SIDE), fill_value=np.nan)[0, ..., 0]
+    inside = np.zeros((SIDE, SIDE), bool)
+    inside[1:4, 1:4] = True
+    np.testing.assert_array_equal(np.isfinite(crop), inside)
 
 
 def test_a_pixel_that_is_nan_stays_inside():

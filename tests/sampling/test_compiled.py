@@ -1,0 +1,101 @@
+"""What XLA is given: no scatter where none is needed, and no photo converted whole."""
+
+import math
+import re
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from stn_jax.sampling import spatial_transform
+
+PHOTOS = (2, 60, 90, 3)
+SIZE = (20, 30)
+THETA = jnp.tile(jnp.asarray([[[0.5, 0.1, 0], [-0.1, 0.5, 0]]]), (2, 1, 1))
+
+
+def compiled_text(function, *arguments):
+    return jax.jit(function).lower(*arguments).compile().as_text()
+
+
+def has_scatter(text):
+    # XLA on a CPU turns a scatter into a loop early, which keeps its name in the metadata.
+    return re.search(r'op_name="[^"]*/scatter|= \S+ scatter\(', text) is not None
+
+
+def largest_float(text):
+    """Number of elements of the largest floating-point tensor in compiled text."""
+    shapes = re.findall(r"\b(?:f|bf)\d+\[([\d,]*)\]", text)
+    return max(math.prod(map(int, filter(None, shape.split(",")))) for shape in shapes)
+
+
+def score(theta, photos, antialias, padding_mode="zeros"):
+    crops = spatial_transform(photos, theta, SIZE, antialias=antialias, padding_mode=padding_mode)
+    return jnp.sum(crops**2)
+
+
+@pytest.mark.parametrize("antialias", [False, True])
+@pytest.mark.parametrize("dtype", [jnp.uint8, jnp.float32])
+def test_theta_gradient_scatters_nothing(dtype, antialias):
+    photos = jnp.ones(PHOTOS, dtype)
+    text = compiled_text(
+        lambda theta, photos: jax.grad(score)(theta, photos, antialias), THETA, photos
+    )
+    assert not has_scatter(text)
+
+
+def test_the_image_gradient_does_scatter():
+    photos = jnp.ones(PHOTOS)
+    text = compiled_text(
+        lambda theta, photos: jax.grad(score, 1)(theta, photos, False), THETA, photos
+    )
+    assert has_scatter(text)
+
+
+@pytest.mark.parametrize("mode", ["bilinear", "nearest"])
+@pytest.mark.parametrize("padding_mode", ["zeros", "border", "reflection"])
+def test_bytes_are_never_converted_whole(mode, padding_mode):
+    def crop(photos, theta):
+        return spatial_transform(photos, theta, SIZE, mode=mode, padding_mode=padding_mode)
+
+    photos = jnp.ones(PHOTOS, jnp.uint8)
+    photo_pixels = math.prod(PHOTOS)
+    assert largest_float(compiled_text(crop, photos, THETA)) < photo_pixels / 2
+    assert largest_float(compiled_text(crop, photos.astype(jnp.float32), THETA)) == photo_pixels
+
+
+def test_bytes_are_not_converted_whole_for_theta_gradient():
+    text = compiled_text(
+        lambda theta, photos: jax.grad(score)(theta, photos, False),
+        THETA,
+        jnp.ones(PHOTOS, jnp.uint8),
+    )
+    assert largest_float(text) < math.prod(PHOTOS) / 2
+
+
+@pytest.mark.parametrize("dtype", [jnp.float16, jnp.bfloat16, jnp.uint8, jnp.int32])
+@pytest.mark.parametrize("antialias", [False, True])
+def test_other_types_agree_with_float32(dtype, antialias, rng):
+    photos = jnp.asarray(rng.uniform(0, 200, size=PHOTOS), dtype)
+    crops = spatial_transform(photos, THETA, SIZE, antialias=antialias)
+    want = spatial_transform(photos.astype(jnp.float32), THETA, SIZE, antialias=antialias)
+    floating = jnp.issubdtype(dtype, jnp.floating)
+    assert crops.dtype == (dtype if floating else jnp.float32)
+    precision = float(jnp.finfo(dtype).eps) if floating else 1e-6
+    np.testing.assert_allclose(crops.astype(jnp.float32), want, rtol=precision, atol=1e-4)
+
+
+@pytest.mark.usefixtures("float64")
+def test_float64_images_keep_their_precision(rng):
+    photos = rng.uniform(size=PHOTOS)
+    crops = spatial_transform(photos, THETA.astype(jnp.float64), SIZE)
+    assert crops.dtype == jnp.float64
+
+
+@pytest.mark.parametrize("dtype", [jnp.float16, jnp.bfloat16])
+def test_a_coarse_theta_is_computed_in_float32(dtype, rng):
+    photos = rng.uniform(size=PHOTOS).astype(np.float32)
+    theta = THETA.astype(dtype)
+    want = spatial_transform(photos, theta.astype(jnp.float32), SIZE)
+    np.testing.assert_array_equal(spatial_transform(photos, theta, SIZE), want)
