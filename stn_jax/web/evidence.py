@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from stn_jax.evaluation.predictor import METRICS
+from stn_jax.training.errors import WorkdirError
 
 SHOWN = (
     "split",
@@ -28,15 +29,21 @@ SHOWN = (
 def read_evidence(workdir: Path, fingerprint: str) -> dict[str, Any] | None:
     """The shown parts of metrics.json; None where these weights have not been evaluated.
 
-    `load_predictor` has read the same file before, and refuses a damaged one.
+    Raises:
+      WorkdirError: when the file is damaged, or of another version's making.
     """
+    path = workdir / METRICS
     try:
-        metrics = json.loads((workdir / METRICS).read_text())
+        metrics = json.loads(path.read_text())
+        if metrics["model"]["fingerprint"] != fingerprint:
+            return None
+        return {name: metrics[name] for name in SHOWN}
     except FileNotFoundError:
         return None
-    if metrics["model"]["fingerprint"] != fingerprint:
-        return None
-    return {name: metrics[name] for name in SHOWN}
+    except (ValueError, KeyError, TypeError) as error:
+        raise WorkdirError(
+            f"{path} is damaged ({error!r}); evaluate again: python evaluate.py --workdir {workdir}"
+        ) from error
 
 
 def similar_photos(

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from photo_files import encode, part, pixels
 
+from stn_jax.evaluation.predictor import METRICS
+from stn_jax.training.errors import WorkdirError
 from stn_jax.web.evidence import read_evidence
 from stn_jax.web.words import certainty_in_words, chance, choices, reason_in_words
 
@@ -139,6 +141,14 @@ def test_tests_of_other_weights_are_not_shown(workdir, silent_workdir, predictor
     assert read_evidence(workdir, predictor.fingerprint)["n"] == 120
     assert read_evidence(workdir, "of other weights") is None
     assert read_evidence(silent_workdir, predictor.fingerprint) is None
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"model": {"fingerprint": "f"}}'])
+def test_a_damaged_evaluation_is_named(tmp_path, text):
+    (tmp_path / METRICS).parent.mkdir()
+    (tmp_path / METRICS).write_text(text)
+    with pytest.raises(WorkdirError, match=r"metrics\.json is damaged .*evaluate again"):
+        read_evidence(tmp_path, "f")
 
 
 def test_reasons_for_people_name_no_options():
