@@ -59,28 +59,37 @@ TASKS = ("forward", "theta gradient", "both gradients")
 Call = Callable[[], object]
 
 
-def jax_calls(sample, photos: jax.Array, scene: Scene, weights: np.ndarray) -> dict[str, Call]:
-    """Calls for each task of a function of (photos, theta); the loss is a weighted sum."""
-    theta, weights = jnp.asarray(scene.theta), jnp.asarray(weights)
+def jax_calls(sample, photos: jax.Array, scene: Scene, cotangent: np.ndarray) -> dict[str, Call]:
+    """Calls for each task of a function of (photos, theta), given the crops' cotangent."""
+    theta, cotangent = jnp.asarray(scene.theta), jnp.asarray(cotangent)
 
-    def loss(theta, photos):
-        return jnp.vdot(sample(photos, theta), weights)
+    @jax.jit
+    def theta_gradient(photos, theta, cotangent):
+        crops, pull = jax.vjp(lambda theta: sample(photos, theta), theta)
+        return crops, pull(cotangent)
+
+    @jax.jit
+    def both_gradients(photos, theta, cotangent):
+        crops, pull = jax.vjp(sample, photos, theta)
+        return crops, pull(cotangent)
 
     forward = jax.jit(sample)
-    calls = {"forward": lambda: jax.block_until_ready(forward(photos, theta))}
-    by_theta = jax.jit(jax.value_and_grad(loss))
-    calls["theta gradient"] = lambda: jax.block_until_ready(by_theta(theta, photos))
+    calls = {
+        "forward": lambda: jax.block_until_ready(forward(photos, theta)),
+        "theta gradient": lambda: jax.block_until_ready(theta_gradient(photos, theta, cotangent)),
+    }
     if jnp.issubdtype(photos.dtype, jnp.floating):
-        by_both = jax.jit(jax.value_and_grad(loss, argnums=(0, 1)))
-        calls["both gradients"] = lambda: jax.block_until_ready(by_both(theta, photos))
+        calls["both gradients"] = lambda: jax.block_until_ready(
+            both_gradients(photos, theta, cotangent)
+        )
     return calls
 
 
-def torch_calls(torch, photos: np.ndarray, scene: Scene, weights: np.ndarray, layout):
+def torch_calls(torch, photos: np.ndarray, scene: Scene, cotangent: np.ndarray, layout):
     """The same for torch, whose photos have a memory layout."""
     sampler = torch.nn.functional
     photos = torch.tensor(photos).permute(0, 3, 1, 2).float().contiguous(memory_format=layout)
-    weights = torch.tensor(weights).permute(0, 3, 1, 2).contiguous(memory_format=layout)
+    cotangent = torch.tensor(cotangent).permute(0, 3, 1, 2).contiguous(memory_format=layout)
     size = (scene.photos[0], 3, *scene.crop)
 
     def sample(photos, theta):
@@ -93,7 +102,7 @@ def torch_calls(torch, photos: np.ndarray, scene: Scene, weights: np.ndarray, la
 
     def gradient(of_photos):
         theta = torch.tensor(scene.theta, requires_grad=True)
-        sample(photos.detach().requires_grad_(of_photos), theta).backward(weights)
+        sample(photos.detach().requires_grad_(of_photos), theta).backward(cotangent)
 
     return {
         "forward": forward,
@@ -111,13 +120,13 @@ def by_coordinates(interpolate, photos, theta, crop):
     return read(photos.astype(jnp.float32), coordinates)
 
 
-def peers(photos: np.ndarray, scene: Scene, weights: np.ndarray) -> dict[str, dict[str, Call]]:
+def peers(photos: np.ndarray, scene: Scene, cotangent: np.ndarray) -> dict[str, dict[str, Call]]:
     """Calls of every peer that is installed."""
     found = {}
 
     def add(name, interpolate):
         sample = functools.partial(_crop, interpolate, scene.crop)
-        found[name] = jax_calls(sample, jnp.asarray(photos, jnp.float32), scene, weights)
+        found[name] = jax_calls(sample, jnp.asarray(photos, jnp.float32), scene, cotangent)
 
     def _crop(interpolate, crop, photos, theta):
         return by_coordinates(interpolate, photos, theta, crop)
@@ -142,7 +151,7 @@ def peers(photos: np.ndarray, scene: Scene, weights: np.ndarray) -> dict[str, di
         return found
     for name in ("contiguous_format", "channels_last"):
         layout = getattr(torch, name)
-        found[f"torch {name}"] = torch_calls(torch, photos, scene, weights, layout)
+        found[f"torch {name}"] = torch_calls(torch, photos, scene, cotangent, layout)
     return found
 
 
@@ -179,15 +188,15 @@ def compare(scene: Scene, rounds: int) -> list[dict]:
     """Every task of a scene against every peer."""
     rng = np.random.default_rng(0)
     photos = rng.integers(0, 256, size=scene.photos, dtype=np.uint8)
-    weights = rng.normal(size=(scene.photos[0], *scene.crop, 3)).astype(np.float32)
+    cotangent = rng.normal(size=(scene.photos[0], *scene.crop, 3)).astype(np.float32)
 
     def ours(photos, theta):
         return spatial_transform(photos, theta, scene.crop)
 
     contestants = {
-        "ours uint8": jax_calls(ours, jnp.asarray(photos), scene, weights),
-        "ours float32": jax_calls(ours, jnp.asarray(photos, jnp.float32), scene, weights),
-        **peers(photos, scene, weights),
+        "ours uint8": jax_calls(ours, jnp.asarray(photos), scene, cotangent),
+        "ours float32": jax_calls(ours, jnp.asarray(photos, jnp.float32), scene, cotangent),
+        **peers(photos, scene, cotangent),
     }
     results = []
     for task in TASKS:
