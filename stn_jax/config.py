@@ -20,6 +20,9 @@ MOST_MEGAPIXELS = 178
 _VIEW_SIDE = 70
 
 
+_SMALLEST_SYNTHETIC = 24
+
+
 class ConfigError(ValueError):
     """A configuration that cannot work, with what to change in the message."""
 
@@ -279,6 +282,11 @@ def check(config: Config) -> None:
             raise ConfigError(f"--{option} {size[0]} {size[1]}: both must be positive")
     if model.transform not in ("identity", "centre"):
         _check_view(data.photo_size, model)
+    if data.source == "synthetic" and min(data.photo_size) < _SMALLEST_SYNTHETIC:
+        raise ConfigError(
+            f"--data.photo-size {data.photo_size[0]} {data.photo_size[1]} is too small for "
+            f"generated photos: their texture needs at least {_SMALLEST_SYNTHETIC} pixels a side"
+        )
     if min(model.crop_size) < 2 ** len(model.channels):
         raise ConfigError(
             f"--model.crop-size {model.crop_size[0]} {model.crop_size[1]} is too small: "

@@ -74,6 +74,7 @@ def test_missing_configuration_file_lists_the_ones_there_are(monkeypatch):
     [
         ({"data": DataConfig(photo_size=(631, 945))}, r"631 945 is not divisible.*such as 630 945"),
         ({"data": DataConfig(photo_size=(0, 945))}, "both must be positive"),
+        ({"data": DataConfig(source="synthetic", photo_size=(18, 27))}, "at least 24 pixels"),
         ({"model": ModelConfig(view_shrink=0)}, "at least 1"),
         ({"model": ModelConfig(view_shrink=4)}, "630 945 is not divisible by --model.view-shrink"),
         ({"model": ModelConfig(view_shrink=315)}, "poolings need at least 4 pixels"),

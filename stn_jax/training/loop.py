@@ -81,10 +81,10 @@ def train(config: Config, workdir: str | Path) -> Outcome:
             stack.enter_context(locked(workdir))
         stop = stack.enter_context(StopSignal())
         reporter = stack.enter_context(Reporter(workdir, steps=config.train.steps))
-        data = resolve_source(config.data)
-        reporter.say(_source_line(config.data, data))
-        dataset = prepare(data)
-        run = _describe(dataclasses.replace(config, data=data), dataset)
+        resolved = dataclasses.replace(config, data=resolve_source(config.data))
+        reporter.say(_source_line(config.data, resolved.data))
+        dataset = prepare(resolved.data)
+        run = _describe(resolved, dataset)
         if is_main():
             for change in start_or_resume(workdir, run):
                 reporter.say(f"note: {change}")
