@@ -213,7 +213,7 @@ def test_with_the_keyboard_alone(open_page, photo):
     outline = "getComputedStyle(document.querySelector('.choose .button')).outlineStyle"
     assert page.evaluate(outline) == "solid"
     with page.expect_file_chooser() as chooser:
-        page.keyboard.press("Enter")
+        page.keyboard.press("Space")
     chooser.value.set_files(a_file("a.jpg", photo))
     answers(page, 1)
     page.keyboard.press("Tab")
