@@ -94,7 +94,8 @@ def read_run(workdir: str | Path) -> Run:
 def start_or_resume(workdir: Path, run: Run) -> list[str]:
     """Writes a new run's description, or checks that the one there is the same.
 
-    Changes that leave the mathematics alone (more steps, how often to save) are taken over.
+    Changes that leave the mathematics alone (more steps, how often to save) are taken over; before
+    the first checkpoint, when there is nothing to lose, all are.
 
     Returns:
       What changed since the run was started, one sentence each.
@@ -102,7 +103,7 @@ def start_or_resume(workdir: Path, run: Run) -> list[str]:
     Raises:
       WorkdirError: listing the differences, when they make it another run.
     """
-    if not (workdir / "config.json").exists():
+    if not (workdir / "config.json").exists() or not _has_checkpoint(workdir):
         _write(workdir, run)
         return []
     before = read_run(workdir)
@@ -196,6 +197,10 @@ def write_atomically(path: Path, text: str) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     temporary.write_text(text)
     temporary.replace(path)
+
+
+def _has_checkpoint(workdir: Path) -> bool:
+    return any(any(workdir.glob(f"{name}/[0-9]*")) for name in ("checkpoints", "best"))
 
 
 def _write(workdir: Path, run: Run) -> None:

@@ -41,6 +41,12 @@ def changed(run: Run, part: str, **values) -> Run:
     return dataclasses.replace(run, config=dataclasses.replace(config, **{part: new}))
 
 
+def begin(workdir, run):
+    """A run that has come as far as its first checkpoint."""
+    start_or_resume(workdir, run)
+    (workdir / "checkpoints" / "250").mkdir(parents=True)
+
+
 def test_a_run_is_read_as_it_was_written(run, tmp_path):
     assert start_or_resume(tmp_path, run) == []
     assert read_run(tmp_path) == run
@@ -58,7 +64,7 @@ def test_a_run_is_read_as_it_was_written(run, tmp_path):
     ],
 )
 def test_another_experiment_is_refused(run, tmp_path, part, values, line):
-    start_or_resume(tmp_path, run)
+    begin(tmp_path, run)
     with pytest.raises(WorkdirError, match=line):
         start_or_resume(tmp_path, changed(run, part, **values))
     assert read_run(tmp_path) == run
@@ -72,13 +78,13 @@ def test_another_experiment_is_refused(run, tmp_path, part, values, line):
     ],
 )
 def test_other_photos_are_refused(run, tmp_path, values, line):
-    start_or_resume(tmp_path, run)
+    begin(tmp_path, run)
     with pytest.raises(WorkdirError, match=line):
         start_or_resume(tmp_path, dataclasses.replace(run, **values))
 
 
 def test_all_differences_are_listed(run, tmp_path):
-    start_or_resume(tmp_path, run)
+    begin(tmp_path, run)
     other = changed(changed(run, "model", dropout=0.1, dense=(8,)), "train", seed=3, steps=5)
     with pytest.raises(WorkdirError) as caught:
         start_or_resume(tmp_path, other)
@@ -90,7 +96,7 @@ def test_all_differences_are_listed(run, tmp_path):
 
 
 def test_safe_changes_are_taken_and_noted(run, tmp_path):
-    start_or_resume(tmp_path, run)
+    begin(tmp_path, run)
     longer = changed(run, "train", steps=20_000, checkpoint_every=50, log_every=1)
     notes = start_or_resume(tmp_path, longer)
     assert "train.steps is now 20000 (was 10000)" in notes
@@ -99,7 +105,7 @@ def test_safe_changes_are_taken_and_noted(run, tmp_path):
 
 
 def test_other_code_and_versions_are_noted(run, tmp_path):
-    start_or_resume(tmp_path, run)
+    begin(tmp_path, run)
     versions = {**run.versions, "jax": "99.0"}
     newer = dataclasses.replace(run, versions=versions, git_revision="5678")
     assert start_or_resume(tmp_path, newer) == [
@@ -108,9 +114,18 @@ def test_other_code_and_versions_are_noted(run, tmp_path):
     ]
 
 
+def test_before_the_first_checkpoint_everything_may_change(run, tmp_path):
+    """A batch that was too large, say: there is nothing to lose yet."""
+    start_or_resume(tmp_path, run)
+    (tmp_path / "checkpoints").mkdir()
+    other = changed(run, "train", batch_size=5)
+    assert start_or_resume(tmp_path, other) == []
+    assert read_run(tmp_path) == other
+
+
 def test_length_of_a_cosine_is_no_safe_change(run, tmp_path):
     cosine = changed(run, "train", schedule="cosine")
-    start_or_resume(tmp_path, cosine)
+    begin(tmp_path, cosine)
     with pytest.raises(WorkdirError, match=r"train\.steps: 10000 -> 20000"):
         start_or_resume(tmp_path, changed(cosine, "train", steps=20_000))
 
@@ -118,7 +133,7 @@ def test_length_of_a_cosine_is_no_safe_change(run, tmp_path):
 def test_no_run_and_damaged_run(run, tmp_path):
     with pytest.raises(WorkdirError, match="holds no run"):
         read_run(tmp_path)
-    start_or_resume(tmp_path, run)
+    begin(tmp_path, run)
     (tmp_path / "run.json").write_text("{")
     with pytest.raises(WorkdirError, match="damaged"):
         read_run(tmp_path)
