@@ -1,6 +1,7 @@
 """Probabilities that mean what they say: one temperature, fitted on validation photos only.
 
-Source: Guo, Pleiss, Sun and Weinberger 2017, "On calibration of modern neural networks".
+Sources: Guo, Pleiss, Sun and Weinberger 2017, "On calibration of modern neural networks"; Platt
+1999, "Probabilistic outputs for support vector machines" (targets that are never certain).
 """
 
 import numpy as np
@@ -8,7 +9,7 @@ from jaxtyping import Float, Int
 from scipy import optimize
 
 TEMPERATURES = (0.05, 20.0)
-"""Bounds of the fit. A model that is always right would otherwise go to 0."""
+"""Bounds of the fit."""
 
 
 def softmax(logits: Float[np.ndarray, "photo label"]) -> Float[np.ndarray, "photo label"]:
@@ -35,7 +36,10 @@ def fit_temperature(
 ) -> float:
     """The temperature with the least negative log-likelihood, within `TEMPERATURES`.
 
-    In 1 / temperature the likelihood is convex, so the least found is the least there is.
+    The likelihood is that of n photos and two more, of which one is wrong (Platt's targets):
+    without them a model that happens to be right about every photo would be called certain, and n
+    photos are no ground for that. In 1 / temperature it is convex, so the least found is the least
+    there is.
 
     Args:
       labels: true classes of validation photos.
@@ -49,9 +53,12 @@ def fit_temperature(
     logits = _logits(raw)
     logits = logits - logits.max(axis=1, keepdims=True)
     own = logits[np.arange(len(labels)), labels]
+    others = (logits.sum(axis=1) - own) / (logits.shape[1] - 1)
+    doubt = 1 / (len(labels) + 2)
+    target = (1 - doubt) * own + doubt * others
 
     def loss(inverse: float) -> float:
-        return float(np.mean(np.log(np.exp(inverse * logits).sum(axis=1)) - inverse * own))
+        return float(np.mean(np.log(np.exp(inverse * logits).sum(axis=1)) - inverse * target))
 
     bounds = (1 / TEMPERATURES[1], 1 / TEMPERATURES[0])
     found = optimize.minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 1e-9})
