@@ -43,7 +43,9 @@ class CheckpointStore:
         self._background = ThreadPoolExecutor(1, thread_name_prefix=f"save-{folder.name}")
         self._saving: Future[None] | None = None
         if self._read_only:
-            options = ocp.CheckpointManagerOptions(read_only=True)
+            options = ocp.CheckpointManagerOptions(
+                read_only=True, save_interval_steps=0, create=False
+            )
         else:
             options = ocp.CheckpointManagerOptions(max_to_keep=keep, cleanup_tmp_directories=True)
         self._manager = ocp.CheckpointManager(

@@ -18,7 +18,7 @@ from stn_jax.sampling import theta_to_box
 _MAX_COLUMNS = 7
 _MAX_PICTURES = 60
 _PICTURE_MS, _PICTURE_WIDTH, _TITLE = 200, 240, 24
-_OUTLINE = "#ffd400"
+_OUTLINE, _MARK = "#ffd400", "#d55e00"
 
 
 class Filmstrip:
@@ -28,19 +28,23 @@ class Filmstrip:
       folder: the run's figures/; frames go into figures/frames/.
       split: the photos to choose from: the first of each class, then the second of each ...
       transform: family of theta, for the outline.
+      synthetic: mark the pictures as SYNTHETIC.
       photos: how many to follow.
 
     Attributes:
       photos: the photos that are followed, [batch, height, width, channel] uint8.
     """
 
-    def __init__(self, folder: Path, split: Split, *, transform: str, photos: int = 4):
+    def __init__(
+        self, folder: Path, split: Split, *, transform: str, synthetic: bool, photos: int = 4
+    ):
         self._folder = folder
         self._frames = folder / "frames"
         self._frames.mkdir(parents=True, exist_ok=True)
         places = _some_of_each_class(split.labels, photos)
         self.photos = np.stack([split[place]["photo"] for place in places])
         self._transform = transform
+        self._mark = "SYNTHETIC photos" if synthetic else ""
 
     @property
     def frames(self) -> list[Path]:
@@ -68,7 +72,7 @@ class Filmstrip:
         rows, columns = len(self.photos), len(frames) + 1
         height, width = self.photos.shape[1:3]
         figure = matplotlib.figure.Figure(
-            figsize=(2.1 * columns, (2.1 * height / width + 0.62) * rows + 0.3),
+            figsize=(2.1 * columns, (2.1 * height / width + 0.5) * rows + 0.2),
             layout="constrained",
         )
         axes = figure.subplots(rows, columns, squeeze=False)
@@ -76,14 +80,15 @@ class Filmstrip:
         for row in range(rows):
             _show(axes[row, 0], self.photos[row])
             self._outline(axes[row, 0], last["theta"][row])
-            axes[row, 0].set_xlabel("photo, last area of interest", fontsize=7)
+            axes[row, 0].set_xlabel("area of interest at the end", fontsize=8)
+        axes[0, 0].set_title(self._mark, fontsize=9, color=_MARK, weight="bold")
         for column, path in enumerate(frames, start=1):
             frame = dict(np.load(path))
             axes[0, column].set_title(f"step {_step_of(path)}", fontsize=9)
             for row in range(rows):
                 _show(axes[row, column], frame["crops"][row])
                 axes[row, column].set_xlabel(
-                    _matrix(frame["theta"][row]), fontsize=7, family="monospace"
+                    _matrix(frame["theta"][row]), fontsize=8, family="monospace"
                 )
         figure.savefig(self._folder / "filmstrip.png", dpi=110)
 
@@ -106,6 +111,7 @@ class Filmstrip:
         picture = Image.new("RGB", (size[0] * len(self.photos), 2 * size[1] + _TITLE), "white")
         draw = ImageDraw.Draw(picture)
         draw.text((6, 4), f"step {_step_of(path)}", fill="black", font_size=14)
+        draw.text((picture.width - 6, 4), self._mark, fill=_MARK, font_size=14, anchor="ra")
         for i, (photo, theta, crop) in enumerate(
             zip(self.photos, frame["theta"], frame["crops"], strict=True)
         ):
@@ -162,4 +168,6 @@ def _matrix(theta: Float[np.ndarray, "..."]) -> str:
     """The matrix in rows; nothing for the many displacements of a spline."""
     if theta.shape[-1] != 3:
         return ""
-    return "\n".join(" ".join(f"{value:5.2f}" for value in row) for row in theta)
+    # Adding 0 turns what is rounded to -0.00 into 0.00.
+    rounded = np.round(theta.astype(np.float64), 2) + 0.0
+    return "\n".join(" ".join(f"{value:5.2f}" for value in row) for row in rounded)

@@ -144,7 +144,10 @@ class Trainer:
         self._open_checkpoints(jax.eval_shape(first_state))
         self._restore_or(first_state)
         self._filmstrip = Filmstrip(
-            workdir / "figures", dataset.splits["val"], transform=model.transformer.family
+            workdir / "figures",
+            dataset.splits["val"],
+            transform=model.transformer.family,
+            synthetic=run.synthetic,
         )
         self._collapse = CollapseWatch(patience=config.train.collapse_steps)
 

@@ -28,7 +28,7 @@ class Photos:
 
 @pytest.fixture
 def strip(tmp_path):
-    return Filmstrip(tmp_path, Photos(), transform="affine")
+    return Filmstrip(tmp_path, Photos(), transform="affine", synthetic=False)
 
 
 def size_of(path: Path) -> tuple[int, int]:
@@ -49,7 +49,7 @@ def test_frames_stay_and_a_step_taken_twice_is_one(strip, tmp_path):
     crops = np.zeros((4, 10, 15, 3), np.float32)
     for step in (0, 10, 10, 200):
         strip.add(step, IDENTITY, crops + step)
-    again = Filmstrip(tmp_path, Photos(), transform="affine")
+    again = Filmstrip(tmp_path, Photos(), transform="affine", synthetic=False)
     assert [path.name for path in again.frames] == [
         "step-00000000.npz",
         "step-00000010.npz",
@@ -90,7 +90,7 @@ def test_the_area_of_interest_is_outlined(strip, tmp_path):
 
 @pytest.mark.parametrize("transform", ["projective", "tps"])
 def test_other_maps_are_drawn_too(tmp_path, transform):
-    strip = Filmstrip(tmp_path, Photos(), transform=transform)
+    strip = Filmstrip(tmp_path, Photos(), transform=transform, synthetic=True)
     theta = np.tile(np.eye(3, dtype=np.float32), (4, 1, 1))
     theta = theta if transform == "projective" else np.zeros((4, 16, 2), np.float32)
     strip.add(0, theta, np.zeros((4, 10, 15, 3), np.float32))
