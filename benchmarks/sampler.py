@@ -59,30 +59,27 @@ TASKS = ("forward", "theta gradient", "both gradients")
 Call = Callable[[], object]
 
 
-def jax_calls(sample, photos: jax.Array, scene: Scene, cotangent: np.ndarray) -> dict[str, Call]:
-    """Calls for each task of a function of (photos, theta), given the crops' cotangent."""
-    theta, cotangent = jnp.asarray(scene.theta), jnp.asarray(cotangent)
+def jax_calls(sample, photos: jax.Array, scene: Scene, weights: np.ndarray) -> dict[str, Call]:
+    """Calls for each task of a function of (photos, theta); `weights` is the crops' cotangent."""
+    theta, weights = jnp.asarray(scene.theta), jnp.asarray(weights)
 
     @jax.jit
-    def theta_gradient(photos, theta, cotangent):
+    def theta_gradient(photos, theta):
         crops, pull = jax.vjp(lambda theta: sample(photos, theta), theta)
-        return crops, pull(cotangent)
+        return crops, pull(weights)
 
     @jax.jit
-    def both_gradients(photos, theta, cotangent):
+    def both_gradients(photos, theta):
         crops, pull = jax.vjp(sample, photos, theta)
-        return crops, pull(cotangent)
+        return crops, pull(weights)
 
-    forward = jax.jit(sample)
-    calls = {
-        "forward": lambda: jax.block_until_ready(forward(photos, theta)),
-        "theta gradient": lambda: jax.block_until_ready(theta_gradient(photos, theta, cotangent)),
-    }
+    tasks = {"forward": jax.jit(sample), "theta gradient": theta_gradient}
     if jnp.issubdtype(photos.dtype, jnp.floating):
-        calls["both gradients"] = lambda: jax.block_until_ready(
-            both_gradients(photos, theta, cotangent)
-        )
-    return calls
+        tasks["both gradients"] = both_gradients
+    return {
+        name: lambda task=task: jax.block_until_ready(task(photos, theta))
+        for name, task in tasks.items()
+    }
 
 
 def torch_calls(torch, photos: np.ndarray, scene: Scene, cotangent: np.ndarray, layout):
