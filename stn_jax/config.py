@@ -131,7 +131,7 @@ class DataConfig:
     cache_dir: str = "~/.cache/stn_jax/photos"
     """Where prepared photos are kept, so that the next run starts at once."""
     balance: Literal["none", "sample"] = "none"
-    """sample: draw every class equally often while training."""
+    """sample: draw every class equally often in training, and count them alike in validation."""
     synthetic: SyntheticConfig = SyntheticConfig()
     scin: ScinConfig = ScinConfig()
     mnist: MnistConfig = MnistConfig()

@@ -25,7 +25,7 @@ from stn_jax.training.memory import describe_memory
 from stn_jax.training.progress import Progress
 from stn_jax.training.reporter import Reporter
 from stn_jax.training.state import TrainState, init_state, make_optimizer
-from stn_jax.training.step import TrainStep, make_eval_step, make_train_step
+from stn_jax.training.step import TrainStep, equal_weights, make_eval_step, make_train_step
 from stn_jax.training.transfer import start_from
 from stn_jax.training.window import Window
 from stn_jax.training.workdir import (
@@ -126,7 +126,10 @@ class Trainer:
         )
         optimizer = make_optimizer(config.train)
         self._train_step = make_train_step(model, optimizer, config)
-        self._eval_step = make_eval_step(model)
+        balanced = equal_weights(dataset.splits["val"].labels, len(run.classes))
+        self._eval_step = make_eval_step(
+            model, class_weights=balanced if config.data.balance == "sample" else None
+        )
         self._look_step = jax.jit(
             lambda variables, photos: model.apply(variables, photos, train=False)[1:],
             out_shardings=self._state_sharding,
@@ -286,7 +289,11 @@ class Trainer:
             self._best.save(step, self.state.variables, {"val_loss": values["loss"]})
 
     def _evaluate(self, split: str, stop: StopSignal) -> dict[str, float] | None:
-        """Means over every photo of a split, each counted once; None when asked to stop."""
+        """Means over every photo of a split, each counted once; None when asked to stop.
+
+        Where training draws the classes equally often, they count equally here, too: the loss that
+        chooses the best weights is then the one that was trained for.
+        """
         totals: dict[str, float] = {}
         batches = eval_batches(
             self._dataset.splits[split], batch_size=self._config.batch_size, shard=self._shard
@@ -296,8 +303,8 @@ class Trainer:
             totals = {name: totals.get(name, 0.0) + float(value) for name, value in sums.items()}
             if any_process(stop.requested):
                 return None
-        count = totals.pop("count")
-        return {name: total / count for name, total in totals.items()}
+        weight = totals.pop("weight")
+        return {name: total / weight for name, total in totals.items()}
 
     def _save(self, step: int, *, leaving: bool) -> None:
         if self._config.stop_on_collapse and self._collapse.failing and not leaving:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jaxtyping import Array, Float, Int, Key, PyTree
 
@@ -138,13 +139,19 @@ def accumulated(differentiate: Differentiate, *, parts: int) -> Differentiate:
     return in_parts
 
 
-def make_eval_step(model: STNClassifier) -> EvalStep:
+def make_eval_step(
+    model: STNClassifier, *, class_weights: Float[np.ndarray, " label"] | None = None
+) -> EvalStep:
     """Builds the compiled evaluation of one batch.
+
+    Args:
+      model: the network.
+      class_weights: how much a photo of each class counts; None: all the same.
 
     Returns:
       (variables, batch) -> sums over the photos whose `mask` is True: loss, accuracy, what
-      `describe_crops` says, and count. Divide by count at the end: every photo then counts exactly
-      once, whatever the batch size.
+      `describe_crops` says, and weight. Divide by weight at the end: every photo then counts
+      exactly once, whatever the batch size.
     """
 
     def step(variables: PyTree, batch: Batch) -> Metrics:
@@ -154,12 +161,22 @@ def make_eval_step(model: STNClassifier) -> EvalStep:
             "accuracy": (logits.argmax(axis=-1) == batch["label"]).astype(jnp.float32),
             **describe_crops(theta, family=model.transformer.family),
         }
-        mask = batch["mask"]
+        weight = jnp.ones(len(logits))
+        if class_weights is not None:
+            weight = jnp.asarray(class_weights, jnp.float32)[batch["label"]]
         # where, not a product: padding may hold anything, and NaN times 0 is NaN.
-        sums = {name: jnp.where(mask, value, 0).sum() for name, value in each.items()}
-        return {**sums, "count": mask.sum()}
+        each = {name: weight * value for name, value in each.items()} | {"weight": weight}
+        return {name: jnp.where(batch["mask"], value, 0).sum() for name, value in each.items()}
 
     return jax.jit(step)
+
+
+def equal_weights(
+    labels: Int[np.ndarray, " photo"], num_classes: int
+) -> Float[np.ndarray, " label"]:
+    """Weights of the classes with which all count alike; their mean over the photos is 1."""
+    counts = np.bincount(labels, minlength=num_classes)
+    return len(labels) / (num_classes * np.maximum(counts, 1))
 
 
 def draw_scales(

@@ -13,6 +13,7 @@ from stn_jax.training.state import TrainState, init_state, make_optimizer
 from stn_jax.training.step import (
     describe_crops,
     draw_scales,
+    equal_weights,
     make_eval_step,
     make_train_step,
     spread,
@@ -139,9 +140,27 @@ def test_evaluation_counts_each_photo_once_whatever_fills_the_batch():
     whole = evaluate(variables, {**make_batch(6), "mask": jnp.ones(6, bool)})
     filled = {name: jnp.concatenate([v, v[:2]]) for name, v in make_batch(6).items()}
     masked = evaluate(variables, {**filled, "mask": jnp.arange(8) < 6})
-    assert masked["count"] == whole["count"] == 6
+    assert masked["weight"] == whole["weight"] == 6
     for name in whole:
         np.testing.assert_allclose(masked[name], whole[name], rtol=1e-5, err_msg=name)
+
+
+def test_rare_classes_count_as_much_as_common_ones():
+    config = plain()
+    model = make_model(config.model, num_classes=2, mean_color=(120.0, 100.0, 90.0))
+    variables = first_state(model, optax.sgd(1.0)).variables
+    labels = np.array([0, 0, 0, 0, 0, 1], np.int32)
+    weights = equal_weights(labels, 2)
+    np.testing.assert_allclose(weights, [6 / 10, 6 / 2])
+    batch = {**make_batch(6), "label": jnp.asarray(labels), "mask": jnp.ones(6, bool)}
+    plainly = make_eval_step(model)
+    of_class = [
+        plainly(variables, {**batch, "mask": jnp.asarray(labels == label)}) for label in (0, 1)
+    ]
+    found = make_eval_step(model, class_weights=weights)(variables, batch)
+    assert found["weight"] == pytest.approx(6)
+    means = [sums["loss"] / sums["weight"] for sums in of_class]
+    np.testing.assert_allclose(found["loss"] / found["weight"], np.mean(means), rtol=1e-5)
 
 
 def theta(*rows: list[float]) -> jax.Array:
