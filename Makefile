@@ -36,7 +36,7 @@ demo: .venv/installed
 	@echo "the zoom while it learned: runs/demo/figures/filmstrip.png"
 
 test: .venv/installed-dev
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n logical --dist loadfile
 
 # 100 kills at random moments in place of the suite's 20.
 soak: .venv/installed-dev
