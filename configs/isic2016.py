@@ -7,7 +7,7 @@ eczema. What differs from derm.py is what a few hundred photos need: a small cla
 normalisation, augmentation, classes drawn equally often, and a zoom that cannot leave the photo.
 Command: python train.py --config configs/isic2016.py --data.root FOLDER (benign/, malignant/ in it)
 Cost: about 8 s a step on two CPU cores; a third of the size (--data.photo-size 210 315
---model.crop-size 70 105) takes about half an hour.
+--model.crop-size 70 105) takes about 15 minutes.
 Expected: docs/results.md.
 """
 
