@@ -44,6 +44,9 @@ def get_config() -> Config:
             global_pool=True,
         ),
         train=TrainConfig(
+            # A seed that finds the lesion; of others nothing has been measured, and spatial
+            # transformers are known to fail on some.
+            seed=0,
             steps=700,
             batch_size=32,
             learning_rate=3e-3,

@@ -179,6 +179,9 @@ class Trainer:
         if step == 0 and not stopping:
             self._look(step)
         while not (finished or stopping):
+            if _due(step + 1, config.checkpoint_every):
+                # So that a kill never costs more than the save that was to follow.
+                self._checkpoints.wait()
             with window.waiting():
                 batch = next(batches)
             self.state, metrics = train_step(self.state, batch)

@@ -66,9 +66,8 @@ def test_killed_at_random_moments(server, tmp_path):
         logged = last_logged(workdir)
         saved, state, _ = last_state(workdir)
         assert int(state.step) == saved
-        # Lost are the steps since the last save that was finished: this one, and the one before
-        # it, whose files may still have been on their way.
-        assert saved >= logged - 2
+        # At most the step whose files were still on their way is lost: one interval.
+        assert saved >= logged - 1
     assert "damaged" not in log.read_text()
     assert not (workdir / "damaged").exists()
     finished = with_train(config, steps=saved + 3)
