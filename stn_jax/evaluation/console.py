@@ -26,6 +26,11 @@ def percent(value: float | None) -> str:
     return "-" if value is None else f"{100 * value:.1f} %"
 
 
+def number(value: float | None, digits: int = 3) -> str:
+    """0.9512 as "0.951"; a dash where undefined."""
+    return "-" if value is None else f"{value:.{digits}f}"
+
+
 def _title(metrics: Mapping[str, Any]) -> str:
     source = metrics["source"]
     kind = "SYNTHETIC photos (no skin)" if metrics["synthetic"] else f"photos of {source}"
@@ -40,7 +45,7 @@ def _rows(metrics: Mapping[str, Any]) -> Iterator[tuple[str, str, str, str]]:
         count = right[metrics["classes"].index(name)]
         yield _counted(f"  of {name}", count, scores["n"], scores["sensitivity"])
     auroc = metrics["auroc"]
-    yield "AUROC", "", _number(auroc["value"]), _interval(auroc, _number)
+    yield "AUROC", "", number(auroc["value"]), _interval(auroc, number)
     cutoff, chosen = metrics["paper_cutoff"], metrics["selective"]
     sure = f"at least {cutoff['threshold']:.0%} sure"
     yield sure, f"{cutoff['accepted']} of {n}", percent(cutoff["coverage"]), ""
@@ -61,10 +66,6 @@ def _interval(interval: Mapping[str, Any], text: Any) -> str:
     if interval["low"] is None:
         return "-"
     return f"{text(interval['low'])} to {text(interval['high'])}"
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"
 
 
 def _remarks(metrics: Mapping[str, Any]) -> Iterator[str]:

@@ -81,7 +81,7 @@ def evaluate(
     )
     folder = workdir / METRICS.parent
     folder.mkdir(exist_ok=True)
-    facts = _facts(workdir, predictor, dataset)
+    facts = _facts(predictor, dataset)
     if other is not None:
         facts["compared"] = _compared(table, *other)
     metrics, table = _conclude(
@@ -90,9 +90,7 @@ def evaluate(
     synthetic = predictor.run.synthetic
     _draw(folder, table, metrics, curves=workdir / "metrics.jsonl")
     make_galleries(table, dataset.splits[split], predictor, folder / "figures", synthetic=synthetic)
-    report = write_report(folder, metrics, filmstrip=workdir / "figures" / "filmstrip.png")
-    print_summary(metrics, console)
-    console.print(f"report: {report}", markup=False)
+    _tell(folder, metrics, workdir, console)
     console.print(f"figures: {folder / 'figures'}", markup=False)
     return metrics
 
@@ -132,9 +130,7 @@ def evaluate_predictions(
         folder, table, validation, facts, split=facts["split"], wanted=(target_error, certainty)
     )
     _draw(folder, table, metrics, curves=folder.parent / "metrics.jsonl")
-    report = write_report(folder, metrics, filmstrip=folder.parent / "figures" / "filmstrip.png")
-    print_summary(metrics, console)
-    console.print(f"report: {report}", markup=False)
+    _tell(folder, metrics, folder.parent, console)
     return metrics
 
 
@@ -218,7 +214,14 @@ def _draw(
             figures.save(figure, where, name)
 
 
-def _facts(workdir: Path, predictor: Predictor, dataset: PhotoDataset) -> dict[str, Any]:
+def _tell(folder: Path, metrics: Mapping[str, Any], workdir: Path, console: Console) -> None:
+    """Writes the report, after all its pictures, and prints the summary."""
+    report = write_report(folder, metrics, filmstrip=workdir / "figures" / "filmstrip.png")
+    print_summary(metrics, console)
+    console.print(f"report: {report}", markup=False)
+
+
+def _facts(predictor: Predictor, dataset: PhotoDataset) -> dict[str, Any]:
     """What metrics.json says besides what follows from the predictions."""
     run = predictor.run
     weights = sum(leaf.size for leaf in jax.tree.leaves(predictor.variables["params"]))

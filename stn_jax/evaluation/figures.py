@@ -314,11 +314,7 @@ def roc_figure(table: PredictionTable, summary: Mapping[str, Any]) -> Figure | N
     figure, axes = _figure("How well it ranks: ROC", "found (sensitivity)")
     axes.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle=":", label="chance")
     grid = np.linspace(0, 1, 201)
-
-    def curve(positive: np.ndarray, score: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return metrics.roc_curve(positive, score)
-
-    if not _class_curves(axes, table, summary, "auroc", curve, grid):
+    if not _class_curves(axes, table, summary, "auroc", metrics.roc_curve, grid):
         return None
     axes.set_xlabel("false alarms (1 - specificity)")
     _unit_square(axes)
@@ -332,11 +328,7 @@ def precision_recall_figure(table: PredictionTable, summary: Mapping[str, Any]) 
         "How well it ranks: precision and recall", "right among called (precision)"
     )
     grid = np.linspace(0.005, 1, 200)
-
-    def curve(positive: np.ndarray, score: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return metrics.precision_recall(positive, score)
-
-    if not _class_curves(axes, table, summary, "average_precision", curve, grid):
+    if not _class_curves(axes, table, summary, "average_precision", metrics.precision_recall, grid):
         return None
     axes.set_xlabel("found (recall)")
     _unit_square(axes)

@@ -10,7 +10,7 @@ from typing import Any
 
 import jinja2
 
-from stn_jax.evaluation.console import percent
+from stn_jax.evaluation.console import number, percent
 
 REPORT = "report.html"
 
@@ -99,10 +99,6 @@ def _range(interval: Mapping[str, Any]) -> str:
     return f"between {100 * interval['low']:.1f} and {100 * interval['high']:.1f} %"
 
 
-def _number(value: float | None, digits: int = 3) -> str:
-    return "-" if value is None else f"{value:.{digits}f}"
-
-
 _TEMPLATES = jinja2.Environment(
     loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
     autoescape=True,
@@ -110,4 +106,4 @@ _TEMPLATES = jinja2.Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_TEMPLATES.filters |= {"percent": percent, "range": _range, "number": _number}
+_TEMPLATES.filters |= {"percent": percent, "range": _range, "number": number}
