@@ -14,12 +14,11 @@ from stn_jax.config import (
     ModelConfig,
     SyntheticConfig,
     TrainConfig,
-    ZoomScheduleConfig,
 )
 
 
 def get_config() -> Config:
-    """A heat-map localization net whose crops narrow while it learns where to look."""
+    """A heat-map localization net that learns from several glimpses where to look."""
     return Config(
         name="demo",
         data=DataConfig(
@@ -44,17 +43,14 @@ def get_config() -> Config:
             global_pool=True,
         ),
         train=TrainConfig(
-            # A seed that finds the lesion; of others nothing has been measured, and spatial
-            # transformers are known to fail on some.
-            seed=0,
-            steps=700,
-            batch_size=32,
+            steps=300,
+            batch_size=16,
             learning_rate=3e-3,
             schedule="cosine",
-            warmup_steps=100,
+            warmup_steps=50,
             clip_norm=1.0,
             localization_rate=0.33,
-            zoom_schedule=ZoomScheduleConfig(steps=450, high_from=0.9, high_to=0.45, low=0.36),
+            glimpses=4,
             eval_every=100,
             checkpoint_every=100,
             figure_every=100,

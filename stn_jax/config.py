@@ -5,13 +5,15 @@ A configuration is a frozen, hashable tree of dataclasses. Files under `configs/
 result in its `config.json`. The text under each field is what `--help` prints.
 """
 
+import contextlib
 import dataclasses
+import functools
 import json
 import math
 import traceback
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,6 +23,15 @@ _VIEW_SIDE = 70
 
 
 _SMALLEST_SYNTHETIC = 24
+
+MNIST_SIZES: Mapping[str, tuple[int, int]] = {
+    "R": (28, 28),
+    "RTS": (42, 42),
+    "P": (28, 28),
+    "E": (28, 28),
+    "TC": (60, 60),
+}
+"""Height and width of the images of each task of distorted MNIST."""
 
 
 class ConfigError(ValueError):
@@ -130,6 +141,9 @@ class DataConfig:
     """Stop the import when more than this fraction of the files cannot be read."""
     cache_dir: str = "~/.cache/stn_jax/photos"
     """Where prepared photos are kept, so that the next run starts at once."""
+    cache: Literal["auto", "device", "host"] = "auto"
+    """Where training photos wait for their step: device: all of them in every accelerator's memory;
+    host: on disk, read ahead; auto: device where they fill a quarter of that memory at most."""
     balance: Literal["none", "sample"] = "none"
     """sample: draw every class equally often in training, and count them alike in validation."""
     synthetic: SyntheticConfig = SyntheticConfig()
@@ -157,6 +171,8 @@ class ModelConfig:
     """Family of the learned map; identity (the whole photo), centre (a fixed crop) learn none."""
     antialias: bool = False
     """Filter the photo where the map shrinks it, so that nothing aliases."""
+    oversample: int = 1
+    """Sample the crop this many times as densely each way, then average blocks to its size."""
     head: Literal["dense", "heatmap"] = "dense"
     """What gives theta: a dense layer, or the centre of mass of a heat map (attention only)."""
     view_shrink: int | None = None
@@ -222,6 +238,13 @@ class TrainConfig:
     """Clip the gradient to this norm."""
     localization_rate: float = 1.0
     """Learning rate of the localization net, as a multiple of the rest's."""
+    localization_freeze: int = 0
+    """Steps at the start in which the localization net does not learn."""
+    glimpses: int = 0
+    """Crops drawn from the heat map for each training photo, of which the classifier must recognise
+    one; 0: the one crop at the heat map's centre of mass. Needs the heatmap head."""
+    explore: float = 0.2
+    """Share of the glimpses drawn from the whole photo instead of from the heat map."""
     zoom_schedule: ZoomScheduleConfig = ZoomScheduleConfig()
     seed: int = 0
     """Seed of everything random in training: weights, order of photos, dropout, augmentation."""
@@ -292,12 +315,24 @@ def check(config: Config) -> None:
             f"--model.crop-size {model.crop_size[0]} {model.crop_size[1]} is too small: "
             f"{len(model.channels)} poolings need at least {2 ** len(model.channels)} pixels a side"
         )
+    if model.oversample < 1:
+        raise ConfigError(f"--model.oversample {model.oversample} must be at least 1")
     if model.transform == "centre" and any(
         crop > photo for crop, photo in zip(model.crop_size, data.photo_size, strict=True)
     ):
         raise ConfigError("--model.transform centre needs a crop no larger than the photo")
     if model.head == "heatmap" and model.transform != "attention":
         raise ConfigError("--model.head heatmap needs --model.transform attention")
+    if train.glimpses and model.head != "heatmap":
+        raise ConfigError("--train.glimpses needs --model.head heatmap")
+    if train.glimpses < 0:
+        raise ConfigError(f"--train.glimpses {train.glimpses} must not be negative")
+    if not 0 < train.explore <= 1:
+        raise ConfigError(f"--train.explore {train.explore} must be above 0 and at most 1")
+    if train.localization_freeze < 0:
+        raise ConfigError(
+            f"--train.localization-freeze {train.localization_freeze} must not be negative"
+        )
     if train.zoom_schedule.steps and model.transform != "attention":
         raise ConfigError("--train.zoom-schedule.steps needs --model.transform attention")
     low, high = model.scale_bounds
@@ -390,7 +425,17 @@ def from_json(text: str) -> Config:
 
 
 def load(path: str | Path) -> Config:
-    """Calls `get_config()` of the Python file at `path`.
+    """Calls `get_config()` of the Python file at `path`; see `read_file`."""
+    return read_file(path)()
+
+
+def read_file(path: str | Path) -> Callable[..., Config]:
+    """Reads `get_config` from the Python file at `path`.
+
+    Its parameters, if it has any, are options of the command line from which others follow.
+
+    Returns:
+      The function, whose own errors are `ConfigError` from then on, with the line in the file.
 
     Raises:
       ConfigError: when there is no such file, it fails, or it has no `get_config` that returns a
@@ -402,19 +447,32 @@ def load(path: str | Path) -> Config:
         raise ConfigError(f"--config {path}: no such file. Known configurations: {known}")
     module = types.ModuleType(path.stem)
     module.__file__ = str(path)
-    try:
+    with _explained(path):
         exec(compile(path.read_text(), str(path), "exec"), module.__dict__)
-        get_config = getattr(module, "get_config", None)
-        config = get_config() if callable(get_config) else None
-    except Exception as error:  # the file is the user's: anything can come out of it
-        raise ConfigError(f"--config {path}{_line_of(error, path)}: {_one_line(error)}") from error
+    get_config = getattr(module, "get_config", None)
     if not callable(get_config):
         raise ConfigError(f"--config {path}: the file must define get_config() -> stn_jax.Config")
-    if not isinstance(config, Config):
-        raise ConfigError(
-            f"--config {path}: get_config() returned {type(config).__name__}, not Config"
-        )
-    return config
+
+    @functools.wraps(get_config)
+    def checked(*args: Any, **options: Any) -> Config:
+        with _explained(path):
+            config = get_config(*args, **options)
+        if not isinstance(config, Config):
+            raise ConfigError(
+                f"--config {path}: get_config() returned {type(config).__name__}, not Config"
+            )
+        return config
+
+    return checked
+
+
+@contextlib.contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Turns what goes wrong in a configuration file into a line about it."""
+    try:
+        yield
+    except Exception as error:  # the file is the user's: anything can come out of it
+        raise ConfigError(f"--config {path}{_line_of(error, path)}: {_one_line(error)}") from error
 
 
 def known_files() -> list[str]:

@@ -3,11 +3,13 @@
 import dataclasses
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Real
 
 from stn_jax.config import ModelConfig
+from stn_jax.models.glimpses import draw_glimpses, mix
 from stn_jax.models.localization import LocalizationNet
 from stn_jax.models.transformer import PIXEL_SCALE, SpatialTransformer
 from stn_jax.models.vgg import VGGLite
@@ -49,8 +51,47 @@ class STNClassifier(nn.Module):
           pixel values, float32.
         """
         crops, theta = self.transformer(images, scale=scale, theta=theta)
+        return self._classify(crops, train=train), theta, crops
+
+    def glimpse(
+        self,
+        images: Real[Array, "batch height width channel"],
+        *,
+        train: bool,
+        count: int,
+        explore: float,
+        scale: Float[Array, " batch"] | None = None,
+    ) -> tuple[Float[Array, "batch classes"], Float[Array, "batch 2 3"]]:
+        """Classifies photos by several glimpses drawn from the heat map, for training.
+
+        Args:
+          images: photos, pixel values 0 to 255.
+          train: as for a call.
+          count: glimpses a photo; needs the `glimpses` random key.
+          explore: share of them that is drawn from the whole photo, in (0, 1].
+          scale: base scale of the glimpses, one a photo; see `LocalizationNet`.
+
+        Returns:
+          Log-probabilities of the glimpses' mixture, float32; and the theta of the one crop that a
+          call would have sampled.
+        """
+        look = self.transformer.locate(images, scale=scale)
+        theta, log_weight = draw_glimpses(
+            self.make_rng("glimpses"),
+            look,
+            count=count,
+            explore=explore,
+            keep_inside=self.transformer.localization.keep_inside,
+        )
+        # Mapped over the glimpses alone, so that a photo is prepared once for all of its own.
+        sample = jax.vmap(self.transformer.sample, in_axes=(None, 1), out_axes=1)
+        crops = sample(images, theta)
+        logits = self._classify(crops.reshape(-1, *crops.shape[2:]), train=train)
+        return mix(logits.reshape(len(images), count, -1), log_weight), look.theta
+
+    def _classify(self, crops: Array, *, train: bool) -> Array:
         mean = jnp.asarray(self.transformer.mean_color)[None, None, None]
-        return self.classifier((crops - mean) / PIXEL_SCALE, train=train), theta, crops
+        return self.classifier((crops - mean) / PIXEL_SCALE, train=train)
 
 
 def make_model(
@@ -88,6 +129,7 @@ def make_model(
         fixed=fixed,
         view_shrink=config.view_shrink,
         antialias=config.antialias,
+        oversample=config.oversample,
         mean_color=mean_color,
     )
     classifier = VGGLite(

@@ -1,7 +1,7 @@
 """The localization net: from a coarse view of the photo to theta."""
 
 from collections.abc import Callable, Sequence
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import flax.linen as nn
 import jax
@@ -18,6 +18,19 @@ _PROJECTIVE_IDENTITY = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
 
 _HEATMAP_SHARPNESS = 20.0
 """Multiplies the heat map's logits, so that small weights already make a sharp peak."""
+
+
+class Look(NamedTuple):
+    """What the localization net makes of a batch of photos.
+
+    Attributes:
+      theta: [batch, 2, 3] for affine and attention, [batch, 3, 3] for projective,
+        [batch, control_points ** 2, 2] displacements for tps.
+      log_heatmap: logarithm of the probability of each place; None with the dense head.
+    """
+
+    theta: Float[Array, "batch ..."]
+    log_heatmap: Float[Array, "batch height width"] | None = None
 
 
 class LocalizationNet(nn.Module):
@@ -51,27 +64,36 @@ class LocalizationNet(nn.Module):
     control_points: int = 4
     dtype: DTypeLike = jnp.float32
 
-    @nn.compact
     def __call__(
         self,
         view: Float[ArrayLike, "batch height width channel"],
         *,
         scale: Float[Array, " batch"] | None = None,
     ) -> Float[Array, "batch ..."]:
-        """Predicts theta.
+        """Predicts theta; see `look`."""
+        return self.look(view, scale=scale).theta
+
+    @nn.compact
+    def look(
+        self,
+        view: Float[ArrayLike, "batch height width channel"],
+        *,
+        scale: Float[Array, " batch"] | None = None,
+    ) -> Look:
+        """Predicts theta, and gives the heat map behind it where there is one.
 
         Args:
           view: the photo, small, about zero mean and unit variance.
           scale: for attention, one base scale a photo in place of the attribute `scale`.
-
-        Returns:
-          [batch, 2, 3] for affine and attention, [batch, 3, 3] for projective,
-          [batch, control_points ** 2, 2] displacements for tps.
         """
         features = self._features(view)
         if self.head == "heatmap":
             raw_scale = self._outputs(features.mean(axis=(1, 2)), [0.0])[:, 0]
-            return self._attend(raw_scale, self._centre_of_mass(features), scale)
+            log_heatmap = self._log_heatmap(features)
+            return Look(self._attend(raw_scale, _centre_of_mass(log_heatmap), scale), log_heatmap)
+        return Look(self._regress(features, scale))
+
+    def _regress(self, features: Array, scale: Array | None) -> Array:
         hidden = nn.Dense(self.units, kernel_init=nn.initializers.he_normal(), dtype=self.dtype)(
             features.reshape(features.shape[0], -1)
         )
@@ -108,16 +130,9 @@ class LocalizationNet(nn.Module):
             bias_init=_constant(at_start),
         )(features.astype(jnp.float32))
 
-    def _centre_of_mass(self, features: Array) -> Array:
-        """Soft-argmax: the mean position, (x, y) in [-1, 1], under the heat map."""
+    def _log_heatmap(self, features: Array) -> Array:
         logits = nn.Conv(1, (1, 1), kernel_init=nn.initializers.zeros)(features.astype(jnp.float32))
-        batch, height, width, _ = logits.shape
-        weights = nn.softmax(_HEATMAP_SHARPNESS * logits.reshape(batch, -1))
-        heatmap = weights.reshape(batch, height, width)
-        self.sow("intermediates", "heatmap", heatmap)
-        x = heatmap.sum(axis=1) @ _cell_centres(width)
-        y = heatmap.sum(axis=2) @ _cell_centres(height)
-        return jnp.stack([x, y], axis=-1)
+        return jax.nn.log_softmax(_HEATMAP_SHARPNESS * logits[..., 0], axis=(1, 2))
 
     def _attend(self, raw_scale: Array, centre: Array, base: Array | None) -> Array:
         low, high = self.scale_bounds
@@ -126,13 +141,30 @@ class LocalizationNet(nn.Module):
         multiple = low + (high - low) * jax.nn.sigmoid(raw_scale + logit_at_start)
         scale = (self.scale if base is None else base) * multiple
         if self.keep_inside:
-            room = jnp.maximum(1 - scale, 0)[:, None]
-            centre = jnp.clip(centre, -room, room)
+            centre = keep_centre_inside(scale, centre)
         return attention_theta(scale, centre)
 
 
-def _cell_centres(count: int) -> Array:
+def keep_centre_inside(
+    scale: Float[Array, " batch"], centre: Float[Array, "batch 2"]
+) -> Float[Array, "batch 2"]:
+    """Moves the centres of crops of these scales so that the crops stay inside the photo."""
+    room = jnp.maximum(1 - scale, 0)[:, None]
+    return jnp.clip(centre, -room, room)
+
+
+def cell_centres(count: int) -> Float[Array, " count"]:
+    """Coordinates of the middles of `count` equal cells from -1 to 1."""
     return (2 * jnp.arange(count, dtype=jnp.float32) + 1) / count - 1
+
+
+def _centre_of_mass(log_heatmap: Array) -> Array:
+    """Soft-argmax: the mean position, (x, y) in [-1, 1], under the heat map."""
+    heatmap = jnp.exp(log_heatmap)
+    _, height, width = heatmap.shape
+    x = heatmap.sum(axis=1) @ cell_centres(width)
+    y = heatmap.sum(axis=2) @ cell_centres(height)
+    return jnp.stack([x, y], axis=-1)
 
 
 def _constant(values: Sequence[float]) -> Callable[..., Array]:

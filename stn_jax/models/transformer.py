@@ -9,7 +9,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Real
 
 from stn_jax.config import natural_view_shrink
-from stn_jax.models.localization import LocalizationNet
+from stn_jax.models.localization import LocalizationNet, Look
 from stn_jax.sampling import area_average, attention_theta, spatial_transform
 
 PIXEL_SCALE = 64.0
@@ -32,6 +32,7 @@ class SpatialTransformer(nn.Module):
       view_shrink: the localization net sees the photo averaged over blocks of this side; None:
         blocks that leave about 70 pixels on the short side.
       antialias: filter the photo where the map shrinks it.
+      oversample: sample this many times as densely each way, then average blocks to the crop.
       mean_color: fills what lies outside the photo, and is 0 to the networks; one value a channel.
     """
 
@@ -40,6 +41,7 @@ class SpatialTransformer(nn.Module):
     fixed: FixedTransform | None = None
     view_shrink: int | None = None
     antialias: bool = False
+    oversample: int = 1
     mean_color: tuple[float, ...] = (127.5, 127.5, 127.5)
 
     @property
@@ -47,7 +49,6 @@ class SpatialTransformer(nn.Module):
         """Family of theta: what `spatial_transform` calls `transform`."""
         return "affine" if self.fixed else self.localization.transform
 
-    @nn.compact
     def __call__(
         self,
         images: Real[ArrayLike, "batch height width channel"],
@@ -67,23 +68,40 @@ class SpatialTransformer(nn.Module):
         """
         images = jnp.asarray(images)
         if theta is None:
-            theta = self._fixed_theta(images) if self.fixed else self._predict(images, scale)
-        crops = spatial_transform(
-            images,
-            theta,
-            self.crop_size,
-            transform=self.family,
-            antialias=self.antialias,
-            fill_value=jnp.asarray(self.mean_color),
-        )
-        return crops.astype(jnp.float32), theta
+            theta = self.locate(images, scale=scale).theta
+        return self.sample(images, theta), theta
 
-    def _predict(self, images: Array, scale: Array | None) -> Array:
+    def locate(
+        self,
+        images: Real[Array, "batch height width channel"],
+        *,
+        scale: Float[Array, " batch"] | None = None,
+    ) -> Look:
+        """Decides where to look, from the photos shrunk; see `LocalizationNet.look`."""
+        if self.fixed:
+            return Look(self._fixed_theta(images))
         shrink = self.view_shrink or natural_view_shrink(images.shape[1:3])
         view = area_average(images, shrink)
         # The photo's own mean, not the data set's: skin tone and exposure say nothing of where.
         view = (view - view.mean(axis=(1, 2), keepdims=True)) / PIXEL_SCALE
-        return self.localization(view, scale=scale)
+        return self.localization.look(view, scale=scale)
+
+    def sample(
+        self,
+        images: Real[Array, "batch height width channel"],
+        theta: Float[ArrayLike, "batch ..."],
+    ) -> Float[Array, "batch crop_height crop_width channel"]:
+        """Samples one crop a photo, in pixel values."""
+        crop_height, crop_width = self.crop_size
+        samples = spatial_transform(
+            images,
+            theta,
+            (crop_height * self.oversample, crop_width * self.oversample),
+            transform=self.family,
+            antialias=self.antialias,
+            fill_value=jnp.asarray(self.mean_color),
+        )
+        return area_average(samples, self.oversample)
 
     def _fixed_theta(self, images: Array) -> Array:
         batch, height, width, _ = images.shape

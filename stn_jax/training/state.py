@@ -39,7 +39,8 @@ def make_optimizer(config: TrainConfig) -> optax.GradientTransformation:
     """Builds Adam with the options of the configuration.
 
     The paper's is plain Adam at a constant rate. Weight decay is decoupled and acts on kernels
-    alone; the localization net's updates are multiplied by `localization_rate`.
+    alone; the localization net's updates are multiplied by `localization_rate`, and by 0 in the
+    first `localization_freeze` steps.
     """
     stages = []
     if config.clip_norm is not None:
@@ -47,8 +48,11 @@ def make_optimizer(config: TrainConfig) -> optax.GradientTransformation:
     stages.append(optax.scale_by_adam())
     if config.weight_decay:
         stages.append(optax.add_decayed_weights(config.weight_decay, mask=_kernels))
-    if config.localization_rate != 1:
-        stages.append(optax.masked(optax.scale(config.localization_rate), _of_localization))
+    if config.localization_rate != 1 or config.localization_freeze:
+        slow = optax.scale_by_schedule(
+            lambda step: jnp.where(step < config.localization_freeze, 0, config.localization_rate)
+        )
+        stages.append(optax.masked(slow, _of_localization))
     stages.append(optax.scale_by_learning_rate(make_schedule(config)))
     return optax.chain(*stages)
 
@@ -77,7 +81,6 @@ def init_state(
     photo = jnp.zeros((1, *photo_size, num_channels), jnp.uint8)
     variables = dict(model.init(jax.random.key(seed), photo, train=False))
     params = variables.pop("params")
-    variables.pop("intermediates", None)
     return TrainState(
         step=jnp.zeros((), jnp.int32),
         params=params,

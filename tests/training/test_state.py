@@ -46,6 +46,16 @@ def test_localization_rate_scales_its_updates_alone():
     )
 
 
+def test_a_frozen_localization_net_waits_and_the_rest_learns():
+    optimizer = make_optimizer(TrainConfig(learning_rate=0.1, localization_freeze=2))
+    state = optimizer.init(PARAMS)
+    for step in range(3):
+        updates, state = optimizer.update(GRADIENT, state, PARAMS)
+        moved = updates["transformer"]["localization"]["Dense_0"]["kernel"]
+        assert np.all(moved == 0) == (step < 2)
+        assert np.all(updates["classifier"]["Dense_0"]["kernel"] != 0)
+
+
 def test_weight_decay_acts_on_kernels_alone_and_at_the_learning_rate():
     plain, decayed = (
         update()["classifier"]["Dense_0"],
