@@ -3,14 +3,15 @@
 Williams, "Pyramidal Parametrics", 1983, with interpolation between two levels.
 """
 
+import functools
+
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from jax.typing import ArrayLike
 from jaxtyping import Float
 
 from stn_jax.sampling import checks
-from stn_jax.sampling.interpolation import neighbours, result_type, weighted_sum
+from stn_jax.sampling.interpolation import Taps, neighbours, result_type, weighted_sum
 from stn_jax.sampling.padding import PADDING_MODES, FillValue, clamp, coverage, fill, pad
 from stn_jax.sampling.pyramid import build_levels
 from stn_jax.sampling.strides import Strides
@@ -36,53 +37,69 @@ def sample_antialiased(
     The other arguments are those of `sample_pixels`; with strides of 1 the result is its, too.
     """
     checks.choice("padding_mode", padding_mode, PADDING_MODES)
-    height, width = images.shape[1:3]
-    inside_x = pad(x, width, padding_mode, align_corners)
-    inside_y = pad(y, height, padding_mode, align_corners)
-    if padding_mode != "zeros":
-        values = _read_pyramid(images, inside_x, inside_y, strides.largest, 1.0)
-        return values.astype(result_type(images))
-    covered = coverage(x, y, (height, width), (strides.along_x, strides.along_y))
-    values = _read_pyramid(images, inside_x, inside_y, strides.largest, covered.part)
-    return fill(values, covered, fill_value).astype(result_type(images))
-
-
-def _read_pyramid(images: Array, x: Array, y: Array, stride: Array, weight: ArrayLike) -> Array:
-    """Interpolates at x and y between the two levels that fit the stride; multiplies by weight."""
     batch, height, width, channels = images.shape
-    image = images.reshape(batch, height * width, channels)
+    size, window = (height, width), (strides.along_x, strides.along_y)
     levels = build_levels(images)
-    if not levels:
-        return weighted_sum(image, *_weighted(neighbours(x, y, width, height), weight))
-    stride = jnp.maximum(jnp.minimum(stride, 2.0), LEVEL_STRIDE * stride)
-    finer = jnp.clip(jnp.floor(jnp.log2(stride)), 0, len(levels) - 1)
-    share = jnp.clip(stride * jnp.exp2(-finer) - 1, 0, 1)
-    from_image = jnp.where(finer == 0, 1 - share, 0.0)
-    from_finer = jnp.where(finer == 0, 0.0, 1 - share)
+    sizes = [level.shape[1:3] for level in levels]
+    options = {"size": size, "padding_mode": padding_mode, "align_corners": align_corners}
+    constants = (strides.largest, *window)
+    image = images.reshape(batch, height * width, channels)
+    taps = functools.partial(_image_taps, levels=len(levels), **options)
+    values = weighted_sum(taps, image, x, y, constants)
+    if levels:
+        # All levels but the image itself, which stays in its own type and place, lie in one array:
+        # two reads serve however many there are.
+        pixels = jnp.concatenate([level.reshape(batch, -1, channels) for level in levels], axis=1)
+        taps = functools.partial(_level_taps, sizes=sizes, **options)
+        values = values + weighted_sum(taps, pixels, x, y, constants)
+    if padding_mode == "zeros":
+        values = fill(values, coverage(x, y, size, window), fill_value)
+    return values.astype(result_type(images))
 
-    # All levels but the image itself, which stays in its own type and place, lie in one array:
-    # two reads serve however many there are.
-    pixels = jnp.concatenate([level.reshape(batch, -1, channels) for level in levels], axis=1)
-    rows, columns = np.array([level.shape[1:3] for level in levels]).T
+
+def _image_taps(x, y, stride, *window, levels, **options) -> Taps:
+    x, y, covered = _inside(x, y, window, **options)
+    height, width = options["size"]
+    if levels:
+        finer, share = _level(stride, levels)
+        covered = covered * jnp.where(finer == 0, 1 - share, 0.0)
+    weights, indices = neighbours(x, y, width, height)
+    return [weight * covered for weight in weights], indices
+
+
+def _level_taps(x, y, stride, *window, sizes, **options) -> Taps:
+    x, y, covered = _inside(x, y, window, **options)
+    finer, share = _level(stride, len(sizes))
+    rows, columns = np.array(sizes).T
     starts = np.cumsum(rows * columns) - rows * columns
 
-    def around(level):
+    def around(level, part):
         place = level.astype(jnp.int32) - 1
-        size = jnp.asarray(columns)[place], jnp.asarray(rows)[place]
+        level_columns, level_rows = jnp.asarray(columns)[place], jnp.asarray(rows)[place]
         shrunk = jnp.exp2(-level)
         level_x, level_y = (
             clamp((position + 0.5) * shrunk - 0.5, length)
-            for position, length in zip((x, y), size, strict=True)
+            for position, length in ((x, level_columns), (y, level_rows))
         )
-        return neighbours(level_x, level_y, *size, jnp.asarray(starts)[place])
+        start = jnp.asarray(starts)[place]
+        weights, indices = neighbours(level_x, level_y, level_columns, level_rows, start)
+        return [weight * (covered * part) for weight in weights], indices
 
-    fine = _weighted(neighbours(x, y, width, height), weight * from_image)
-    finer_level = _weighted(around(jnp.maximum(finer, 1)), weight * from_finer)
-    coarser_level = _weighted(around(finer + 1), weight * share)
-    both = [a + b for a, b in zip(finer_level, coarser_level, strict=True)]
-    return weighted_sum(image, *fine) + weighted_sum(pixels, *both)
+    finer_taps = around(jnp.maximum(finer, 1), jnp.where(finer == 0, 0.0, 1 - share))
+    coarser_taps = around(finer + 1, share)
+    return tuple(a + b for a, b in zip(finer_taps, coarser_taps, strict=True))
 
 
-def _weighted(taps: tuple[list[Array], list[Array]], weight: ArrayLike):
-    indices, weights = taps
-    return indices, [w * weight for w in weights]
+def _inside(x, y, window, *, size, padding_mode, align_corners):
+    """Positions moved into the image, and the part of the window around them that is on it."""
+    height, width = size
+    covered = coverage(x, y, size, window) if padding_mode == "zeros" else 1.0
+    inside_x = pad(x, width, padding_mode, align_corners)
+    return inside_x, pad(y, height, padding_mode, align_corners), covered
+
+
+def _level(stride, levels):
+    """The finer of the two levels that fit a stride (0: the image), and the coarser one's share."""
+    stride = jnp.maximum(jnp.minimum(stride, 2.0), LEVEL_STRIDE * stride)
+    finer = jnp.clip(jnp.floor(jnp.log2(stride)), 0, levels - 1)
+    return finer, jnp.clip(stride * jnp.exp2(-finer) - 1, 0, 1)

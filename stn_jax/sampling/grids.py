@@ -4,8 +4,10 @@ Positions are (x, y), -1 and 1 at the image's edges (or, with `align_corners`, a
 outermost pixels), as in torch and in Jaderberg et al., "Spatial Transformer Networks", 2015.
 """
 
+import functools
 from typing import no_type_check
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
@@ -130,30 +132,61 @@ def map_points(
     The scale goes onto the coordinates in float64, before they are rounded: an identity theta then
     gives whole pixel positions, where scaling a finished grid would be off by a rounding error.
     """
-    x, y = np.meshgrid(columns, rows)
-    shape = x.shape
-    points = np.stack([x.ravel(), y.ravel(), np.ones(x.size)])
     if transform == "tps":
-        weights = jnp.asarray(
-            spline_weights(columns, rows, theta.shape[1], regularization), theta.dtype
+        weights = spline_weights(columns, rows, theta.shape[1], regularization)
+        rest = np.meshgrid(columns * scale[0], rows * scale[1])
+        return tuple(
+            jnp.asarray(base, theta.dtype)[None] + shift.reshape(-1, *base.shape)
+            for base, shift in zip(rest, _spline(theta, weights, scale), strict=True)
         )
-        mapped = []
-        for axis in range(2):
-            base = jnp.asarray(points[axis] * scale[axis], theta.dtype)
-            shift = _dot(theta[:, :, axis] * scale[axis], weights)
-            mapped.append(base[None] + shift)
-    else:
-        mapped = [
-            _dot(theta[:, axis], jnp.asarray(points * scale[axis], theta.dtype))
-            for axis in range(2)
-        ]
-        if transform == "projective":
-            depth = _dot(theta[:, 2], jnp.asarray(points, theta.dtype))
-            nearest = NEAREST_DEPTH * jnp.sum(jnp.abs(lax.stop_gradient(theta[:, 2])), axis=1)
-            in_front = depth > nearest[:, None]
-            safe = jnp.where(in_front, depth, 1.0)
-            mapped = [jnp.where(in_front, axis / safe, jnp.inf) for axis in mapped]
-    return mapped[0].reshape(-1, *shape), mapped[1].reshape(-1, *shape)
+    x, y = _affine(theta[:, :2], columns, rows, scale)
+    if transform != "projective":
+        return x, y
+    depth, _ = _affine(theta[:, [2, 2]], columns, rows, (1.0, 1.0))
+    nearest = NEAREST_DEPTH * jnp.sum(jnp.abs(lax.stop_gradient(theta[:, 2])), axis=1)
+    in_front = depth > nearest[:, None, None]
+    safe = jnp.where(in_front, depth, 1.0)
+    return jnp.where(in_front, x / safe, jnp.inf), jnp.where(in_front, y / safe, jnp.inf)
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(1, 2, 3))
+def _affine(theta, columns, rows, scale):
+    mapped = []
+    for axis in range(2):
+        along_x, along_y, shift = (theta[:, axis, i, None, None] for i in range(3))
+        x, y = (jnp.asarray(base * scale[axis], theta.dtype) for base in (columns, rows))
+        mapped.append(along_x * x[None, None] + (along_y * y[None, :, None] + shift * scale[axis]))
+    return tuple(mapped)
+
+
+@_affine.defjvp
+def _affine_jvp(columns, rows, scale, primals, tangents):
+    (theta,), (theta_dot,) = primals, tangents
+    x, y = np.meshgrid(columns, rows)
+    lattice = np.stack([x.ravel(), y.ravel(), np.ones(x.size)])
+    moved = _move(theta_dot[:, 0], theta_dot[:, 1], lattice, scale)
+    shape = (-1, *x.shape)
+    return _affine(theta, columns, rows, scale), tuple(axis.reshape(shape) for axis in moved)
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(1, 2))
+def _spline(displacements, weights, scale):
+    weights = jnp.asarray(weights, displacements.dtype)
+    return tuple(_dot(displacements[:, :, axis] * scale[axis], weights) for axis in range(2))
+
+
+@_spline.defjvp
+def _spline_jvp(weights, scale, primals, tangents):
+    (displacements,), (dot,) = primals, tangents
+    moved = _move(dot[:, :, 0], dot[:, :, 1], weights, scale)
+    return _spline(displacements, weights, scale), moved
+
+
+def _move(x_dot: Array, y_dot: Array, basis: np.ndarray, scale: tuple[float, float]):
+    """Moves of x and y by a product with a basis, both in one as the sampler's moves are."""
+    coefficients = lax.complex(x_dot * scale[0], y_dot * scale[1])
+    moved = _dot(coefficients, jnp.asarray(basis, coefficients.dtype))
+    return jnp.real(moved), jnp.imag(moved)
 
 
 def _dot(a: Array, b: Array) -> Array:

@@ -1,6 +1,7 @@
 """Sums of weighted pixels, and the weights of bilinear interpolation."""
 
 import functools
+from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -8,6 +9,9 @@ from jax import Array, lax
 from jax.custom_derivatives import SymbolicZero
 from jax.typing import ArrayLike, DTypeLike
 from jaxtyping import Float, Int, Real
+
+Taps = tuple[list[Array], list[Array]]
+"""The pixels that each output pixel reads: their weights, then their indices."""
 
 # Up to so many channels are written out where a gradient adds them up.
 FEW_CHANNELS = 4
@@ -24,8 +28,8 @@ def neighbours(
     columns: Int[ArrayLike, "..."],
     rows: Int[ArrayLike, "..."],
     start: Int[ArrayLike, "..."] = 0,
-) -> tuple[list[Int[Array, "batch height width"]], list[Float[Array, "batch height width"]]]:
-    """Indices of the four pixels around each position, and their bilinear weights.
+) -> Taps:
+    """The four pixels around each position, and their bilinear weights.
 
     Args:
       x: positions in [0, columns - 1]; 0 is the centre of the first pixel.
@@ -42,52 +46,100 @@ def neighbours(
     to_left, to_upper = 1 - to_right, 1 - to_lower
     indices = [upper + column, upper + right, lower + column, lower + right]
     weights = [to_left * to_upper, to_right * to_upper, to_left * to_lower, to_right * to_lower]
-    return indices, weights
+    return weights, indices
 
 
 def take(
     pixels: Real[Array, "batch pixels channels"], index: Int[Array, "batch height width"]
 ) -> Real[Array, "batch height width channels"]:
     """Pixels by their index, which must be in bounds, in their own type."""
-    read = jax.vmap(
-        lambda pixels, index: pixels.at[index].get(
-            mode="promise_in_bounds", wrap_negative_indices=False
-        )
-    )
-    return read(pixels, index)
+    return jax.vmap(lambda pixels, index: _in_bounds(pixels.at[index]))(pixels, index)
 
 
-@jax.custom_jvp
+def _take_channel(pixels, index, channel):
+    return jax.vmap(lambda pixels, index: _in_bounds(pixels.at[index, channel]))(pixels, index)
+
+
+def _in_bounds(at):
+    return at.get(mode="promise_in_bounds", wrap_negative_indices=False)
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
 def weighted_sum(
+    taps: Callable[..., Taps],
     pixels: Real[Array, "batch pixels channels"],
-    indices: list[Int[Array, "batch height width"]],
-    weights: list[Float[Array, "batch height width"]],
+    x: Float[Array, "batch height width"],
+    y: Float[Array, "batch height width"],
+    constants: Sequence[Array] = (),
 ) -> Float[Array, "batch height width channels"]:
-    """Sums pixels, each times its weight, in float32 or better.
+    """Sums the pixels around each position, each times its weight, in float32 or better.
 
     Pixels are converted after they are read: an image of bytes is never converted whole.
+
+    Args:
+      taps: gives the taps for x, y and the constants.
+      pixels: images, row by row.
+      x: positions, in whatever unit `taps` takes.
+      y: the same.
+      constants: what else the taps depend on; carries no gradient.
     """
-    return _sum([take(pixels, index) for index in indices], weights)
+    weights, indices = taps(x, y, *constants)
+    return _sum([take(pixels, index) for index in indices], [w[..., None] for w in weights])
 
 
 @functools.partial(weighted_sum.defjvp, symbolic_zeros=True)
-def _weighted_sum_jvp(primals, tangents):
-    pixels, indices, weights = primals
-    pixels_dot, _, weights_dot = tangents
-    # XLA would otherwise compute the indices, read the pixels and sum them all over again for each
-    # gradient.
-    indices, weights = lax.optimization_barrier((indices, weights))
-    taps = lax.optimization_barrier([take(pixels, index) for index in indices])
-    out_dot = jnp.zeros((), jnp.float32)
-    if not isinstance(weights_dot[0], SymbolicZero):
-        out_dot = sum(_by_channel(_widen(t, w), w) for t, w in zip(taps, weights_dot, strict=True))
+def _weighted_sum_jvp(taps, primals, tangents):
+    pixels, x, y, constants = primals
+    pixels_dot, x_dot, y_dot, _ = tangents
+    out = weighted_sum(taps, pixels, x, y, constants)
+    out_dot = jnp.zeros((), out.dtype)
+    # Read again, the pixels need no memory in between, which on a CPU costs more than the reads.
+    pixels, x, y, constants = lax.optimization_barrier((pixels, x, y, constants))
+    if not (isinstance(x_dot, SymbolicZero) and isinstance(y_dot, SymbolicZero)):
+        out_dot = out_dot + _moved(taps, pixels, x, y, constants, _complex(x_dot, y_dot))
     if not isinstance(pixels_dot, SymbolicZero):
+        weights, indices = taps(x, y, *constants)
         out_dot = out_dot + _sum_at_once(pixels_dot, indices, weights)
-    return lax.optimization_barrier(_sum(taps, weights)), out_dot
+    return out, out_dot
 
 
-def _sum(taps, weights):
-    return sum(_widen(tap, w) * w[..., None] for tap, w in zip(taps, weights, strict=True))
+def _moved(taps, pixels, x, y, constants, move):
+    """Change of a weighted sum when its positions move.
+
+    A move is one complex number, x + iy: its transpose, the gradient of the positions, then is one
+    array, for which XLA's CPU backend makes one loop that reads each pixel once.
+    """
+    slopes, indices = _slopes(lambda x, y: taps(x, y, *constants), x, y)
+    channels = pixels.shape[-1]
+    if channels > FEW_CHANNELS:
+        slope = _sum([take(pixels, index) for index in indices], [s[..., None] for s in slopes])
+        return jnp.real(slope * move[..., None])
+    # XLA's CPU backend takes many times as long to reduce an axis of length 3 as to add up three.
+    of_channel = (
+        _sum([_take_channel(pixels, index, channel) for index in indices], slopes)
+        for channel in range(channels)
+    )
+    return jnp.stack([jnp.real(slope * move) for slope in of_channel], axis=-1)
+
+
+def _slopes(taps, x, y):
+    """Derivatives of the weights by a move, of which the product with it has the change as real."""
+    one, zero = jnp.ones_like(x), jnp.zeros_like(x)
+    _, along_x, indices = jax.jvp(taps, (x, y), (one, zero), has_aux=True)
+    _, along_y, _ = jax.jvp(taps, (x, y), (zero, one), has_aux=True)
+    return [lax.complex(a, -b) for a, b in zip(along_x, along_y, strict=True)], indices
+
+
+def _sum(pixels, weights):
+    return sum(_widen(tap, w) * w for tap, w in zip(pixels, weights, strict=True))
+
+
+def _complex(x_dot, y_dot):
+    x_dot, y_dot = (
+        jnp.zeros(dot.shape, dot.dtype) if isinstance(dot, SymbolicZero) else dot
+        for dot in (x_dot, y_dot)
+    )
+    return lax.complex(x_dot, y_dot)
 
 
 def _sum_at_once(pixels, indices, weights):
@@ -100,40 +152,6 @@ def _sum_at_once(pixels, indices, weights):
     return sum(jnp.split(each, len(indices), axis=1))
 
 
-def _widen(tap, weight):
-    floats = jnp.promote_types(result_type(tap), jnp.float32)
-    return tap.astype(jnp.promote_types(floats, weight.dtype))
-
-
-@jax.custom_jvp
-def spread(
-    weight: Float[Array, "batch height width"],
-    colour: Float[Array, " channels"],
-) -> Float[Array, "batch height width channels"]:
-    """A colour times weights; nothing where the weight is 0, even of a colour that is NaN."""
-    weight = weight[..., None]
-    return jnp.where(weight == 0, 0.0, weight * colour[None, None, None])
-
-
-@functools.partial(spread.defjvp, symbolic_zeros=True)
-def _spread_jvp(primals, tangents):
-    weight, colour = primals
-    weight_dot, colour_dot = tangents
-    out_dot = jnp.zeros((), weight.dtype)
-    if not isinstance(weight_dot, SymbolicZero):
-        out_dot = _by_channel(colour[None, None, None], weight_dot)
-    if not isinstance(colour_dot, SymbolicZero):
-        out_dot = out_dot + spread(weight, colour_dot)
-    return spread(weight, colour), out_dot
-
-
-def _by_channel(pixels, weight):
-    """Pixels times a weight, whose gradient is a sum over channels.
-
-    XLA on a CPU takes 4 to 8 times as long to reduce an axis of length 3 as to add up three slices,
-    so few channels are written out.
-    """
-    if pixels.shape[-1] > FEW_CHANNELS:
-        return pixels * weight[..., None]
-    channels = (pixels[..., c] * weight for c in range(pixels.shape[-1]))
-    return jnp.stack(list(channels), axis=-1)
+def _widen(pixels, weight):
+    floats = jnp.promote_types(result_type(pixels), jnp.float32)
+    return pixels.astype(jnp.promote_types(floats, jnp.finfo(weight.dtype).dtype))

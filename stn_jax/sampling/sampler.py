@@ -1,5 +1,6 @@
 """Positions and image to pixels: the sampler, with torch's semantics."""
 
+import functools
 from typing import no_type_check
 
 import jax.numpy as jnp
@@ -8,7 +9,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Float, Real
 
 from stn_jax.sampling import checks
-from stn_jax.sampling.interpolation import neighbours, result_type, weighted_sum
+from stn_jax.sampling.interpolation import Taps, neighbours, result_type, weighted_sum
 from stn_jax.sampling.padding import PADDING_MODES, FillValue, coverage, fill, pad
 
 MODES = ("bilinear", "nearest")
@@ -81,17 +82,34 @@ def sample_pixels(
     checks.choice("padding_mode", padding_mode, PADDING_MODES)
     batch, height, width, channels = images.shape
     pixels = images.reshape(batch, height * width, channels)
+    if mode == "nearest":
+        x, y = lax.stop_gradient((x, y))
+    size = (height, width)
+    taps = functools.partial(
+        _taps, size=size, mode=mode, padding_mode=padding_mode, align_corners=align_corners
+    )
+    values = weighted_sum(taps, pixels, x, y)
+    if padding_mode == "zeros":
+        values = fill(values, _covered(x, y, size, mode), fill_value)
+    return values.astype(result_type(images))
+
+
+def _taps(x, y, *, size, mode, padding_mode, align_corners) -> Taps:
+    height, width = size
     inside_x = pad(x, width, padding_mode, align_corners)
     inside_y = pad(y, height, padding_mode, align_corners)
     if mode == "nearest":
-        x, y, column, row = (jnp.round(lax.stop_gradient(p)) for p in (x, y, inside_x, inside_y))
-        indices = [row.astype(jnp.int32) * width + column.astype(jnp.int32)]
-        weights = [jnp.ones_like(x)]
+        column, row = (jnp.round(inside).astype(jnp.int32) for inside in (inside_x, inside_y))
+        weights, indices = [jnp.ones_like(x)], [row * width + column]
     else:
-        indices, weights = neighbours(inside_x, inside_y, width, height)
-    if padding_mode != "zeros":
-        return weighted_sum(pixels, indices, weights).astype(result_type(images))
-    covered = coverage(x, y, (height, width))
-    weights = [weight * covered.part for weight in weights]
-    values = fill(weighted_sum(pixels, indices, weights), covered, fill_value)
-    return values.astype(result_type(images))
+        weights, indices = neighbours(inside_x, inside_y, width, height)
+    if padding_mode == "zeros":
+        covered = _covered(x, y, size, mode)
+        weights = [weight * covered for weight in weights]
+    return weights, indices
+
+
+def _covered(x, y, size, mode):
+    if mode == "nearest":
+        x, y = jnp.round(x), jnp.round(y)
+    return coverage(x, y, size)
