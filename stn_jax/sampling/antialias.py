@@ -11,10 +11,11 @@ from jax import Array
 from jaxtyping import Float
 
 from stn_jax.sampling import checks
-from stn_jax.sampling.interpolation import Taps, neighbours, result_type, weighted_sum
+from stn_jax.sampling.interpolation import Taps, neighbours, result_type
 from stn_jax.sampling.padding import PADDING_MODES, FillValue, clamp, coverage, fill, pad
 from stn_jax.sampling.pyramid import build_levels
 from stn_jax.sampling.strides import Strides
+from stn_jax.sampling.weighted_sum import weighted_sum
 
 # From stride 2 on, the level that comes closest to a triangle filter as wide as two strides (what
 # `jax.image.resize` applies) is that of 0.75 strides. Up to 2, less smoothing would let half of the

@@ -16,6 +16,7 @@ from jaxtyping import Float
 
 from stn_jax.sampling import checks
 from stn_jax.sampling.thin_plate import control_points, spline_weights
+from stn_jax.sampling.weighted_sum import set_apart
 
 TRANSFORMS = ("affine", "attention", "projective", "tps")
 # A point is in front of the camera where its depth exceeds this part of the largest possible one.
@@ -146,7 +147,8 @@ def map_points(
     nearest = NEAREST_DEPTH * jnp.sum(jnp.abs(lax.stop_gradient(theta[:, 2])), axis=1)
     in_front = depth > nearest[:, None, None]
     safe = jnp.where(in_front, depth, 1.0)
-    return jnp.where(in_front, x / safe, jnp.inf), jnp.where(in_front, y / safe, jnp.inf)
+    x, y = set_apart(x / safe, y / safe)
+    return jnp.where(in_front, x, jnp.inf), jnp.where(in_front, y, jnp.inf)
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(1, 2, 3))

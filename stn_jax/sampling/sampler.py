@@ -9,8 +9,9 @@ from jax.typing import ArrayLike
 from jaxtyping import Float, Real
 
 from stn_jax.sampling import checks
-from stn_jax.sampling.interpolation import Taps, neighbours, result_type, weighted_sum
+from stn_jax.sampling.interpolation import Taps, neighbours, result_type
 from stn_jax.sampling.padding import PADDING_MODES, FillValue, coverage, fill, pad
+from stn_jax.sampling.weighted_sum import set_apart, weighted_sum
 
 MODES = ("bilinear", "nearest")
 
@@ -53,10 +54,14 @@ def grid_sample(
     checks.same_batch("images", images, "grid", grid)
     height, width = images.shape[1:3]
     shrink = 1 if align_corners else 0
-    return sample_pixels(
-        images,
+    x, y = set_apart(
         grid[..., 0] * ((width - shrink) / 2) + (width - 1) / 2,
         grid[..., 1] * ((height - shrink) / 2) + (height - 1) / 2,
+    )
+    return sample_pixels(
+        images,
+        x,
+        y,
         mode=mode,
         padding_mode=padding_mode,
         align_corners=align_corners,
