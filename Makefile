@@ -23,16 +23,21 @@ help:
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements-dev.txt
 	@touch $@
 
-# The same network twice: with the zoom, and on the whole photo shrunk to the crop's size.
-WITHOUT_ZOOM := --model.transform identity --model.head dense --train.zoom-schedule.steps 0
+# The same classifier without a learned zoom, trained on as many crops: 600 batches of 32 for 300 of
+# 16 photos with 4 glimpses each.
+WITHOUT_ZOOM := --model.head dense --train.glimpses 0 --train.batch-size 32 --train.steps 600
+TRAIN_DEMO := $(BIN)/python train.py --config configs/demo.py
 
 demo: .venv/installed
-	@$(BIN)/python train.py --config configs/demo.py --workdir runs/demo
-	@echo && echo "and without the zoom, to compare:"
-	@$(BIN)/python train.py --config configs/demo.py --workdir runs/demo-without-zoom $(WITHOUT_ZOOM)
-	@$(BIN)/python evaluate.py --workdir runs/demo-without-zoom > runs/demo-without-zoom/evaluation.txt
+	@$(TRAIN_DEMO) --workdir runs/demo
+	@echo && echo "the same network on the whole photo, shrunk, to compare:"
+	@$(TRAIN_DEMO) --workdir runs/demo-without-zoom --model.transform identity $(WITHOUT_ZOOM)
+	@echo && echo "and on a fixed crop of the centre:"
+	@$(TRAIN_DEMO) --workdir runs/demo-centre --model.transform centre $(WITHOUT_ZOOM)
+	@for run in demo-without-zoom demo-centre; do \
+	  $(BIN)/python evaluate.py --workdir runs/$$run > runs/$$run/evaluation.txt || exit; done
 	@echo
-	@$(BIN)/python evaluate.py --workdir runs/demo --compare runs/demo-without-zoom
+	@$(BIN)/python evaluate.py --workdir runs/demo --compare runs/demo-without-zoom runs/demo-centre
 	@echo "the zoom while it learned: runs/demo/figures/filmstrip.png"
 
 test: .venv/installed-dev

@@ -27,8 +27,8 @@ class Command:
     """How sure that promise must be, in (0, 1)."""
     masks: Path | None = None
     """Folder of lesion masks (white on black, PNG) named after the photos."""
-    compare: Path | None = None
-    """Folder of another evaluated run on the same photos, to compare with."""
+    compare: tuple[Path, ...] = ()
+    """Folders of other evaluated runs on the same photos, to compare with."""
     data_root: str | None = None
     """Where the photos are now, if they have moved since training."""
 

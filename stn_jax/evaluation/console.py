@@ -99,10 +99,13 @@ def _remarks(metrics: Mapping[str, Any]) -> Iterator[str]:
             f"The same weights on {words}: {baseline['correct']} of {metrics['n']} right "
             f"({percent(baseline['accuracy']['value'])})."
         )
-    other = metrics.get("compared")
-    if other:
+    others = [
+        f"{other['name']}, trained by itself: {other['correct']} of {metrics['n']} "
+        f"({percent(other['accuracy']['value'])})"
+        for other in metrics.get("compared", ())
+    ]
+    if others:
         yield (
             f"With the zoom {metrics['correct']} of {metrics['n']} right "
-            f"({percent(metrics['accuracy']['value'])}); {other['name']}, trained by itself: "
-            f"{other['correct']} of {metrics['n']} ({percent(other['accuracy']['value'])})."
+            f"({percent(metrics['accuracy']['value'])}); {'; '.join(others)}."
         )

@@ -6,7 +6,7 @@ Everything below `evaluation/` follows from two tables, `predictions.csv` of the
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +40,7 @@ def evaluate(
     target_error: float = 0.1,
     certainty: float = 0.95,
     masks: str | Path | None = None,
-    compare: str | Path | None = None,
+    compare: Sequence[str | Path] = (),
     data_root: str | None = None,
     console: Console | None = None,
 ) -> dict[str, Any]:
@@ -55,7 +55,7 @@ def evaluate(
       target_error: share of wrong answers that the threshold may let through.
       certainty: how sure that promise must be.
       masks: folder of lesion masks named after the photos, to compare the areas of interest with.
-      compare: workdir of another evaluated run on the same photos.
+      compare: workdirs of other evaluated runs on the same photos.
       data_root: where the photos are now, if they have moved since training.
       console: where progress and the summary go; standard output by default.
 
@@ -70,7 +70,7 @@ def evaluate(
     workdir, console = Path(workdir), console or Console(soft_wrap=True, highlight=False)
     predictor = load_predictor(workdir)
     dataset = _same_photos(predictor.run, data_root)
-    other = None if compare is None else _read_other(Path(compare))
+    others = [_read_other(Path(other)) for other in compare]
     console.print(
         f"{_kind(predictor.run)}: weights of step {predictor.step} on "
         f"{len(dataset.splits[split])} {split} photos",
@@ -82,8 +82,8 @@ def evaluate(
     folder = workdir / METRICS.parent
     folder.mkdir(exist_ok=True)
     facts = _facts(predictor, dataset)
-    if other is not None:
-        facts["compared"] = _compared(table, *other)
+    if others:
+        facts["compared"] = [_compared(table, *other) for other in others]
     metrics, table = _conclude(
         folder, table, validation, facts, split=split, wanted=(target_error, certainty)
     )

@@ -146,8 +146,8 @@ def test_masks_take_the_place_of_boxes(copy, tmp_path):
 
 
 def test_compared_with_another_run_on_the_same_photos(copy, evaluated):
-    metrics = stn_jax.evaluate(copy, compare=evaluated)
-    other = metrics["compared"]
+    metrics = stn_jax.evaluate(copy, compare=[evaluated])
+    (other,) = metrics["compared"]
     assert other["correct"] == metrics["correct"]
     assert other["mcnemar"] == {
         "ours_only": 0,
@@ -159,12 +159,12 @@ def test_compared_with_another_run_on_the_same_photos(copy, evaluated):
 
 def test_compared_with_what_cannot_be_compared(copy, evaluated, trained, make_predictions):
     with pytest.raises(WorkdirError, match="not evaluated yet"):
-        stn_jax.evaluate(copy, compare=trained)
+        stn_jax.evaluate(copy, compare=[trained])
     other = copy.parent / "other"
     shutil.copytree(evaluated, other)
     write_table(make_predictions(22), other / "evaluation/predictions.csv")
     with pytest.raises(TableError, match="other photos"):
-        stn_jax.evaluate(copy, compare=other)
+        stn_jax.evaluate(copy, compare=[other])
 
 
 def test_photos_that_changed_since_training_are_refused(copy):
