@@ -214,6 +214,10 @@ class ZoomScheduleConfig:
     """Upper end of the range from `steps` on."""
     low: float = 0.36
     """Lower end of the range."""
+    jitter: bool = True
+    """Draw from the range; otherwise every photo has the upper end."""
+    release: int | None = None
+    """Step from which the scale is the localization net's own again; None: never."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -323,10 +327,10 @@ def check(config: Config) -> None:
         raise ConfigError("--model.transform centre needs a crop no larger than the photo")
     if model.head == "heatmap" and model.transform != "attention":
         raise ConfigError("--model.head heatmap needs --model.transform attention")
-    if train.glimpses and model.head != "heatmap":
-        raise ConfigError("--train.glimpses needs --model.head heatmap")
     if train.glimpses < 0:
         raise ConfigError(f"--train.glimpses {train.glimpses} must not be negative")
+    if train.glimpses and model.head != "heatmap":
+        raise ConfigError("--train.glimpses needs --model.head heatmap")
     if not 0 < train.explore <= 1:
         raise ConfigError(f"--train.explore {train.explore} must be above 0 and at most 1")
     if train.localization_freeze < 0:

@@ -206,7 +206,38 @@ def test_spread_is_the_deviation_in_photo_sides():
 def test_scales_narrow_over_the_schedule():
     schedule = ZoomScheduleConfig(steps=100, high_from=0.9, high_to=0.45, low=0.36)
     for step, high in ((0, 0.9), (50, 0.675), (100, 0.45), (1000, 0.45)):
-        scales = draw_scales(jax.random.key(step), jnp.int32(step), 4000, schedule)
+        scales = draw_scales(jax.random.key(step), jnp.int32(step), 4000, schedule, released=0.5)
         assert 0.36 <= scales.min() < 0.365
         assert 0.99 * high < scales.max() <= high
-    assert draw_scales(jax.random.key(0), jnp.int32(0), 4, ZoomScheduleConfig()) is None
+    off = draw_scales(jax.random.key(0), jnp.int32(0), 4, ZoomScheduleConfig(), released=0.5)
+    assert off is None
+
+
+def test_scales_without_jitter_are_the_upper_end_until_they_are_released():
+    schedule = ZoomScheduleConfig(
+        steps=100, high_from=0.9, high_to=0.5, low=0.4, jitter=False, release=120
+    )
+    for step, scale in ((0, 0.9), (50, 0.7), (119, 0.5), (120, 0.3)):
+        scales = draw_scales(jax.random.key(0), jnp.int32(step), 3, schedule, released=0.3)
+        np.testing.assert_allclose(scales, [scale] * 3, rtol=1e-5)
+
+
+def test_a_step_with_glimpses_moves_the_heat_map_and_is_determined_by_its_number():
+    config = tiny_config(
+        model={
+            "dropout": 0.0,
+            "transform": "attention",
+            "head": "heatmap",
+            "scale": 0.4,
+            "keep_inside": True,
+        },
+        glimpses=4,
+    )
+    batch = make_batch(8)
+    (state, metrics), (again, _) = take_step(config, batch), take_step(config, batch)
+    assert_close(state, again, 0)
+    assert np.isfinite(metrics["loss"])
+    assert metrics["scale"] == pytest.approx(0.4, abs=1e-3)
+    heat_head = state.params["transformer"]["localization"]["Conv_1"]["kernel"]
+    assert heat_head.shape[-1] == 1
+    assert np.abs(heat_head).max() > 0  # it was zero
