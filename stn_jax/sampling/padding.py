@@ -80,7 +80,7 @@ def coverage(
 def _axis_coverage(position: Array, length: int, window: ArrayLike) -> Array:
     from_start = (position + 0.5) / window + 0.5
     to_end = (length - 0.5 - position) / window + 0.5
-    on = (from_start >= 0) & (to_end > 0) & jnp.isfinite(position)
+    on = (from_start >= 0) & (to_end > 0)  # neither holds for NaN
     part = jnp.where(from_start < 1, from_start, 1.0) + jnp.where(to_end <= 1, to_end, 1.0) - 1
     return jnp.where(on, part, 0.0)
 

@@ -14,7 +14,7 @@ from jax import Array, lax
 from jax.custom_derivatives import SymbolicZero
 from jaxtyping import Float, Int, Real
 
-from stn_jax.sampling.interpolation import Taps, result_type
+from stn_jax.sampling.interpolation import Taps
 
 # Up to so many channels are written out where a gradient adds them up.
 FEW_CHANNELS = 4
@@ -105,7 +105,7 @@ def _slopes(taps, x, y):
 
 
 def _sum(pixels, weights):
-    return sum(_widen(tap, w) * w for tap, w in zip(pixels, weights, strict=True))
+    return sum(tap * weight for tap, weight in zip(pixels, weights, strict=True))
 
 
 def _complex(x_dot, y_dot):
@@ -155,8 +155,3 @@ def _set_apart_jvp(primals, tangents):
     move = lax.complex(*tangents)
     move = lax.platform_dependent(move, cpu=row_by_row, default=lambda move: move)
     return set_apart(*primals), (jnp.real(move), jnp.imag(move))
-
-
-def _widen(pixels, weight):
-    floats = jnp.promote_types(result_type(pixels), jnp.float32)
-    return pixels.astype(jnp.promote_types(floats, jnp.finfo(weight.dtype).dtype))

@@ -166,6 +166,19 @@ def test_the_choice_of_level_carries_no_gradient():
     np.testing.assert_allclose(jax.grad(slope)(jnp.asarray([0.5])), [3 * 64 / 8], rtol=1e-4)
 
 
+def test_the_width_of_a_smoothed_edge_carries_no_gradient():
+    # A scale does not move the middle of the crop, here just off the image, only blurs it more.
+    image = jnp.zeros((1, 64, 64, 1))
+
+    def middle(scale):
+        theta = attention_theta(scale, jnp.asarray([[1.02, 0.0]]))
+        return smooth(image, theta, (9, 9), fill_value=1.0)[0, 4, 4, 0]
+
+    value, gradient = jax.value_and_grad(middle)(jnp.asarray([0.5]))
+    assert 0.5 < value < 0.9
+    np.testing.assert_allclose(gradient, 0.0, atol=1e-6)
+
+
 @pytest.mark.parametrize("shape", [(1, 1, 1, 2), (2, 7, 12, 3), (0, 4, 4, 1), (1, 1, 9, 1)])
 def test_levels_halve_down_to_one_pixel(shape):
     levels = build_levels(jnp.ones(shape, jnp.uint8))

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from stn_jax.sampling import spatial_transform
+from stn_jax.sampling import affine_grid, grid_sample, spatial_transform
 
 PHOTOS = (2, 60, 90, 3)
 SIZE = (20, 30)
@@ -72,6 +72,40 @@ def test_bytes_are_not_converted_whole_for_theta_gradient():
         jnp.ones(PHOTOS, jnp.uint8),
     )
     assert largest_float(text) < math.prod(PHOTOS) / 2
+
+
+def temporaries(function, *arguments):
+    """Bytes that a compiled function needs besides its arguments and results."""
+    return jax.jit(function).lower(*arguments).compile().memory_analysis().temp_size_in_bytes
+
+
+on_a_cpu = pytest.mark.skipif(jax.default_backend() != "cpu", reason="how XLA compiles for a CPU")
+
+
+@on_a_cpu
+@pytest.mark.parametrize("dtype", [jnp.uint8, jnp.float32])
+@pytest.mark.parametrize("channels", [1, 3, 7])
+def test_crops_and_gradients_keep_no_pixels_in_between(channels, dtype):
+    photos = jnp.ones((*PHOTOS[:3], channels), dtype)
+    cotangent = jnp.ones((PHOTOS[0], *SIZE, channels))
+    grid = affine_grid(THETA, SIZE)
+    positions = PHOTOS[0] * math.prod(SIZE)
+
+    def crop(theta, photos):
+        return spatial_transform(photos, theta, SIZE)
+
+    def theta_gradient(theta, photos, cotangent):
+        crops, pull = jax.vjp(lambda theta: crop(theta, photos), theta)
+        return crops, pull(cotangent)
+
+    def grid_gradient(grid, photos, cotangent):
+        crops, pull = jax.vjp(lambda grid: grid_sample(photos, grid), grid)
+        return crops, pull(cotangent)
+
+    assert temporaries(crop, THETA, photos) < positions
+    # The gradient of x and y is 8 bytes a position; at most two copies of it.
+    assert temporaries(theta_gradient, THETA, photos, cotangent) < 20 * positions
+    assert temporaries(grid_gradient, grid, photos, cotangent) < 20 * positions
 
 
 @pytest.mark.parametrize("dtype", [jnp.float16, jnp.bfloat16, jnp.uint8, jnp.int32])

@@ -63,6 +63,30 @@ def test_spatial_transform_against_finite_differences(transform, rng):
 
 
 @pytest.mark.usefixtures("float64")
+@pytest.mark.parametrize("transform", THETAS)
+def test_second_derivatives_of_theta(transform, rng):
+    images, theta = make_images(rng), 0.9 * jnp.asarray(THETAS[transform])
+    weights = jnp.asarray(rng.normal(size=(1, *SIZE, 2)))
+
+    def score(theta):
+        crops = spatial_transform(images, theta, SIZE, transform=transform, fill_value=0.5)
+        return jnp.sum(weights * crops**2)
+
+    check_grads(jax.jit(jax.grad(score)), (theta,), order=1, atol=1e-5, rtol=1e-5, eps=1e-6)
+
+
+@pytest.mark.usefixtures("float64")
+@pytest.mark.parametrize("channels", [1, 3, 7])
+def test_any_number_of_channels_against_finite_differences(channels, rng):
+    images = jnp.asarray(rng.normal(size=(2, 7, 9, channels)))
+    theta = jnp.asarray([THETAS["affine"][0], THETAS["attention"][0]])
+    check_grads(
+        jax.jit(lambda images, theta: spatial_transform(images, theta, SIZE)),
+        (images, theta), order=1, atol=1e-6, rtol=1e-6, eps=1e-6,
+    )  # fmt: skip
+
+
+@pytest.mark.usefixtures("float64")
 def test_grids_boxes_and_thetas_against_finite_differences():
     affine, projective, tps = (jnp.asarray(THETAS[t]) for t in ("affine", "projective", "tps"))
     cases = [
@@ -104,17 +128,18 @@ def test_vmap_and_a_batch_agree(transform, antialias, rng):
     def one(image, theta):
         return crop(image[None], theta[None])[0]
 
-    def slope(theta, images):
+    def score(theta, images):
         return jnp.sum(crop(images, theta) ** 2)
 
-    def each_slope(theta, images):
-        return jax.vmap(lambda theta, image: slope(theta[None], image[None]))(theta, images).sum()
+    def each_score(theta, images):
+        return jax.vmap(lambda theta, image: score(theta[None], image[None]))(theta, images).sum()
 
     batched = jax.jit(crop)(images, theta)
     np.testing.assert_allclose(jax.jit(jax.vmap(one))(images, theta), batched, rtol=0, atol=1e-5)
-    gradient = jax.jit(jax.grad(slope))(theta, images)
-    each = jax.jit(jax.grad(each_slope))(theta, images)
-    np.testing.assert_allclose(each, gradient, rtol=1e-4, atol=1e-3)
+    gradients = jax.jit(jax.grad(score, argnums=(0, 1)))(theta, images)
+    each = jax.jit(jax.grad(each_score, argnums=(0, 1)))(theta, images)
+    for have, want in zip(each, gradients, strict=True):
+        np.testing.assert_allclose(have, want, rtol=1e-4, atol=1e-3)
 
 
 def test_jit_and_eager_agree(rng):

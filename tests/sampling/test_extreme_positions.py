@@ -87,6 +87,15 @@ def test_a_fill_value_that_is_nan_stays_outside():
     np.testing.assert_array_equal(np.isfinite(crop), inside)
 
 
+def test_a_fill_value_that_is_nan_leaves_the_gradient_inside_alone():
+    def total(theta, fill_value):
+        return spatial_transform(IMAGE, theta, (3, 3), fill_value=fill_value).sum()
+
+    theta = jnp.asarray([[[0.4, 0.1, 0.2], [-0.1, 0.4, 0.0]]])  # nowhere near the edge
+    gradient = jax.grad(total)(theta, jnp.asarray(np.nan))
+    np.testing.assert_array_equal(gradient, jax.grad(total)(theta, 0.0))
+
+
 def test_a_pixel_that_is_nan_stays_inside():
     image = IMAGE.at[0, 2, -1].set(jnp.nan)
     crop = grid_sample(image, jnp.asarray([[[[1.5, 0.0], [-0.5, 0.0]]]]), fill_value=FILL)

@@ -1,5 +1,7 @@
 """Arguments that cannot be meant are refused with their name and what they should be."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import pytest
@@ -117,3 +119,11 @@ def test_refuses_more_pixels_than_an_index_can_count():
     grid = jax.ShapeDtypeStruct((1, 2, 2, 2), jnp.float32)
     with pytest.raises(ValueError, match="at most 2\\*\\*31 - 1 can be addressed"):
         jax.eval_shape(grid_sample, images, grid)
+
+
+@pytest.mark.parametrize("antialias", [False, True])
+def test_takes_as_many_pixels_as_an_index_can_count(antialias):
+    images = jax.ShapeDtypeStruct((3, 2**16, 2**15 - 1, 4), jnp.uint8)
+    theta = jax.ShapeDtypeStruct((3, 2, 3), jnp.float32)
+    crop = functools.partial(spatial_transform, size=SIZE, antialias=antialias)
+    assert jax.eval_shape(crop, images, theta).shape == (3, *SIZE, 4)
