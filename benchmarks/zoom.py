@@ -10,7 +10,7 @@ covers the whole photo always holds it, so the crop's scale and its overlap with
 Every run is trained and evaluated as any user would, by `stn_jax.train` and `stn_jax.evaluate`, and
 keeps its workdir; one that is done is not done again.
 
-    python benchmarks/zoom.py --scenes synthetic --seeds 10 --output benchmarks/results/zoom.json
+    python -m benchmarks.zoom --scenes synthetic --seeds 10 --output benchmarks/results/zoom.json
 """
 
 import argparse
@@ -106,8 +106,8 @@ def digits(workdir: Path, mnist: Path) -> Config:
             "photo_size": (200, 300),
             "augment": type(load(DEMO).data.augment)(),  # a mirrored digit is another sign
         },
-        model={"crop_size": (40, 60), "view_shrink": 5, "scale": 0.2},
-        train={"steps": 900},
+        model={"crop_size": (40, 60), "view_shrink": 5, "scale": 0.4},
+        train={"steps": 2400},
     )
 
 
