@@ -19,6 +19,7 @@ import numpy as np
 from jax import Array
 from jaxtyping import Float, Int, Key, PRNGKeyArray, UInt8
 
+from stn_jax.config import MNIST_SIZES as SIZES
 from stn_jax.config import DataConfig
 from stn_jax.data.dataset import PhotoDataset
 from stn_jax.data.errors import DataError
@@ -26,14 +27,6 @@ from stn_jax.sampling import grid_sample, projective_grid, spatial_transform, th
 
 Task = Literal["R", "RTS", "P", "E", "TC"]
 
-SIZES: dict[str, tuple[int, int]] = {
-    "R": (28, 28),
-    "RTS": (42, 42),
-    "P": (28, 28),
-    "E": (28, 28),
-    "TC": (60, 60),
-}
-"""Height and width of a task's images."""
 CLASSES = tuple("0123456789")
 EXPECTED = (
     "expected the four files of MNIST: train-images-idx3-ubyte, train-labels-idx1-ubyte, "
@@ -147,13 +140,14 @@ class DigitSplit:
 
     Attributes:
       labels: the digits, int32.
+      arrays: the digits' pixels, and the digits whose patches clutter them.
     """
 
     def __init__(
         self, digits: Digits, labels: np.ndarray, clutter: Digits, *, task: Task, seed: int
     ):
         self.labels = labels
-        self._digits = digits
+        self.arrays = (digits, clutter)
         self._clutter = jnp.asarray(clutter)
         self._task: Task = task
         self._key = jax.random.key(seed)
@@ -175,24 +169,44 @@ class DigitSplit:
     def make_batch(self, places: np.ndarray, step: int) -> dict[str, np.ndarray]:
         """Distorts the digits at `places` from (seed, step, place)."""
         return {
-            "photo": self._distort(places, jax.random.fold_in(self._key, 1 + step)),
+            "photo": self._draw(places, jax.random.fold_in(self._key, 1 + step)),
             "label": self.labels[places],
             "index": places.astype(np.int32),
         }
+
+    def make_photos(
+        self,
+        arrays: tuple[UInt8[Array, "count 28 28"], UInt8[Array, "more 28 28"]],
+        places: Int[Array, "batch"],
+        step: Int[Array, ""],
+    ) -> UInt8[Array, "batch height width 1"]:
+        """The photos of `make_batch`, from `arrays` on a device, inside a compiled step."""
+        digits, clutter = arrays
+        key = jax.random.fold_in(self._key, 1 + step)
+        return self._distort(digits[places], clutter, places, key)
 
     @functools.cached_property
     def _fixed(self) -> UInt8[np.ndarray, "count height width 1"]:
         starts = range(0, len(self), _FIXED_BATCH)
         places = [np.arange(s, min(s + _FIXED_BATCH, len(self))) for s in starts]
         key = jax.random.fold_in(self._key, 0)
-        return np.concatenate([self._distort(some, key) for some in places])
+        return np.concatenate([self._draw(some, key) for some in places])
 
-    def _distort(
+    def _draw(
         self, places: Int[np.ndarray, "batch"], key: PRNGKeyArray
     ) -> UInt8[np.ndarray, "batch height width 1"]:
-        keys = jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.asarray(places, jnp.uint32))
-        digits = jnp.asarray(self._digits[places])
-        return np.asarray(distort(keys, digits, self._clutter, task=self._task))
+        digits = jnp.asarray(self.arrays[0][places])
+        return np.asarray(self._distort(digits, self._clutter, jnp.asarray(places), key))
+
+    def _distort(
+        self,
+        digits: UInt8[Array, "batch 28 28"],
+        clutter: UInt8[Array, "count 28 28"],
+        places: Int[Array, "batch"],
+        key: PRNGKeyArray,
+    ) -> UInt8[Array, "batch height width 1"]:
+        keys = jax.vmap(jax.random.fold_in, (None, 0))(key, places.astype(jnp.uint32))
+        return distort(keys, digits, clutter, task=self._task)
 
 
 def _similarity(draws: Key[Array, "batch 3"], task: Task) -> Float[Array, "batch 2 3"]:

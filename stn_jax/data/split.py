@@ -27,5 +27,20 @@ class GeneratedSplit(Split, Protocol):
     """A split whose photos are made anew for every training step."""
 
     def make_batch(self, places: np.ndarray, step: int) -> HostBatch:
-        """Makes photo, label and index of the photos at `places`, for one step."""
+        """Makes label and index of the photos at `places`, and what else a step needs of them."""
+        ...
+
+
+@runtime_checkable
+class DeviceSplit(GeneratedSplit, Protocol):
+    """A split whose training photos can be made inside a compiled step.
+
+    Attributes:
+      arrays: what they are made of, a tree of arrays on the host.
+    """
+
+    arrays: Any
+
+    def make_photos(self, arrays: Any, places: Any, step: Any) -> Any:
+        """The photos of `make_batch`, from `arrays` on a device; JAX can trace it."""
         ...

@@ -24,6 +24,7 @@ from stn_jax.training.interrupts import StopSignal
 from stn_jax.training.memory import describe_memory
 from stn_jax.training.progress import Progress
 from stn_jax.training.reporter import Reporter
+from stn_jax.training.resident import keep_resident
 from stn_jax.training.state import TrainState, init_state, make_optimizer
 from stn_jax.training.step import TrainStep, equal_weights, make_eval_step, make_train_step
 from stn_jax.training.transfer import start_from
@@ -110,13 +111,6 @@ class Trainer:
         self._reporter = reporter
         self._batch_sharding, self._state_sharding = make_shardings(config.train)
         self._shard = (jax.process_index(), jax.process_count())
-        self._order = train_dataset(
-            dataset.splits["train"],
-            batch_size=config.train.batch_size,
-            seed=config.train.seed,
-            balance=config.data.balance == "sample",
-            shard=self._shard,
-        )
         model = make_model(
             config.model,
             num_classes=len(run.classes),
@@ -125,7 +119,6 @@ class Trainer:
             remat=config.train.remat,
         )
         optimizer = make_optimizer(config.train)
-        self._train_step = make_train_step(model, optimizer, config)
         balanced = equal_weights(dataset.splits["val"].labels, len(run.classes))
         self._eval_step = make_eval_step(
             model, class_weights=balanced if config.data.balance == "sample" else None
@@ -144,7 +137,20 @@ class Trainer:
                 seed=config.train.seed,
             )
 
-        self._open_checkpoints(jax.eval_shape(first_state))
+        like = jax.eval_shape(first_state)
+        photos = dataset.splits["train"]
+        self._resident = keep_resident(photos, config.data.cache, beside=needed_bytes(like))
+        self._order = train_dataset(
+            photos if self._resident is None else self._resident,
+            batch_size=config.train.batch_size,
+            seed=config.train.seed,
+            balance=config.data.balance == "sample",
+            shard=self._shard,
+        )
+        self._train_step = make_train_step(
+            model, optimizer, config, look_up=getattr(self._resident, "look_up", None)
+        )
+        self._open_checkpoints(like)
         self._restore_or(first_state)
         self._filmstrip = Filmstrip(
             workdir / "figures",
@@ -236,7 +242,11 @@ class Trainer:
             drop_metrics_after(self._workdir, int(self.state.step))
 
     def _batches(self, start: int) -> Batches:
-        return to_devices(train_batches(self._order, start=start), self._batch_sharding)
+        batches = to_devices(train_batches(self._order, start=start), self._batch_sharding)
+        if self._resident is None:
+            return batches
+        self._reporter.say(f"loading {self._resident.nbytes / 1e9:.3g} GB of photos to each device")
+        return self._resident.attach(batches, self._state_sharding)
 
     def _compile(self, batch: Mapping[str, jax.Array]) -> TrainStep:
         self._reporter.say("compiling ...")
@@ -246,6 +256,7 @@ class Trainer:
             compiled,
             batch_size=self._config.batch_size // jax.device_count(),
             state=self.state,
+            resident=getattr(self._resident, "nbytes", 0),
         )
         self._reporter.say(f"compiled in {time.monotonic() - before:.0f} s; {memory}")
         return compiled

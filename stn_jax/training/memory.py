@@ -18,14 +18,21 @@ def step_bytes(compiled: Compiled) -> int:
     )
 
 
+def accelerator_bytes() -> int | None:
+    """Memory that programs may use on this process's first device; None on a CPU."""
+    return (jax.local_devices()[0].memory_stats() or {}).get("bytes_limit")
+
+
 def device_bytes() -> int:
-    """Memory that programs may use on this process's first device; on a CPU, the machine's."""
-    stats = jax.local_devices()[0].memory_stats() or {}
-    return stats.get("bytes_limit") or os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    """Memory that each of this process's devices has; on a CPU they share the machine's."""
+    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return accelerator_bytes() or machine // jax.local_device_count()
 
 
-def largest_batch(needed: int, available: int, *, batch_size: int, state: PyTree) -> int:
-    """Estimates the batch that would fit, taking all but weights and moments to grow with it.
+def largest_batch(
+    needed: int, available: int, *, batch_size: int, state: PyTree, resident: int = 0
+) -> int:
+    """Estimates the batch that would fit; all but weights, moments and `resident` grow with it.
 
     Args:
       needed: bytes of a step with `batch_size` photos.
@@ -33,16 +40,19 @@ def largest_batch(needed: int, available: int, *, batch_size: int, state: PyTree
       batch_size: photos in the batch, on one device.
       state: the training state: weights and Adam's two moments; the gradient is as large as the
         weights.
+      resident: bytes of photos that stay on the device.
     """
-    fixed = sum(leaf.nbytes for leaf in jax.tree.leaves(state)) * 4 // 3
+    fixed = sum(leaf.nbytes for leaf in jax.tree.leaves(state)) * 4 // 3 + resident
     per_photo = max(needed - fixed, 1) / batch_size
     return max(int((available - fixed) / per_photo), 0)
 
 
-def describe_memory(compiled: Compiled, *, batch_size: int, state: PyTree) -> str:
+def describe_memory(
+    compiled: Compiled, *, batch_size: int, state: PyTree, resident: int = 0
+) -> str:
     """Says what the step needs, what there is, and which batch would fill it."""
     needed, available = step_bytes(compiled), device_bytes()
-    batch = largest_batch(needed, available, batch_size=batch_size, state=state)
+    batch = largest_batch(needed, available, batch_size=batch_size, state=state, resident=resident)
     text = f"a step needs {needed / 1e9:.2f} GB of the {available / 1e9:.1f} GB of each device"
     if needed > available:
         return (

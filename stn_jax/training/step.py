@@ -8,10 +8,11 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, Int, Key, PyTree
 
-from stn_jax.config import Config, ZoomScheduleConfig
+from stn_jax.config import Config, TrainConfig, ZoomScheduleConfig
 from stn_jax.data.augment import augment
 from stn_jax.models import STNClassifier
 from stn_jax.sampling import affine_grid, projective_grid, thin_plate_spline_grid
+from stn_jax.training.resident import LookUp
 from stn_jax.training.state import TrainState
 
 Batch = Mapping[str, Array]
@@ -20,6 +21,8 @@ TrainStep = Callable[[TrainState, Batch], tuple[TrainState, Metrics]]
 EvalStep = Callable[[PyTree, Batch], Metrics]
 Part = tuple[Array, Array, Array | None]
 """Photos, labels, and base scales where they are drawn."""
+Forward = Callable[..., tuple[tuple[Array, Array], PyTree]]
+"""(params, model_state, photos, scales, key) -> ((logits, theta), model_state)."""
 Differentiate = Callable[..., tuple[tuple[Array, tuple[PyTree, Array, Array]], PyTree]]
 """(params, model_state, part, key) -> ((loss, (model_state, logits, theta)), gradient)."""
 
@@ -31,33 +34,38 @@ _TINY = 1e-6
 
 
 def make_train_step(
-    model: STNClassifier, optimizer: optax.GradientTransformation, config: Config
+    model: STNClassifier,
+    optimizer: optax.GradientTransformation,
+    config: Config,
+    *,
+    look_up: LookUp | None = None,
 ) -> TrainStep:
     """Builds the compiled step.
 
     Everything random in a step comes from (seed, step) alone, so a run continues after any
     interruption exactly as if there had been none. The state is donated: its memory is reused.
 
+    Args:
+      model: the network.
+      optimizer: what makes updates of gradients.
+      config: the experiment.
+      look_up: finds a batch's photos among those that stay on the devices; None: they travel.
+
     Returns:
       (state, batch) -> (state, metrics), where the batch has `photo` [batch, height, width,
-      channel] uint8 and `label` [batch], and the metrics are scalars: loss, accuracy,
+      channel] uint8 (with `look_up`, `index` [batch] and `resident` instead) and `label` [batch],
+      and the metrics are scalars: loss, accuracy,
       gradient_norm, spread (of the crops over the batch, in photo sides), and the means of what
       `describe_crops` says.
     """
     seed, schedule = config.train.seed, config.train.zoom_schedule
+    classify = make_training_forward(model, config.train)
 
     def loss(
         params: PyTree, model_state: PyTree, part: Part, key: Key[Array, ""]
     ) -> tuple[Array, tuple[PyTree, Array, Array]]:
         photos, labels, scales = part
-        (logits, theta, _), model_state = model.apply(
-            {"params": params, **model_state},
-            photos,
-            train=True,
-            scale=scales,
-            rngs={"dropout": key},
-            mutable=list(model_state),
-        )
+        (logits, theta), model_state = classify(params, model_state, photos, scales, key)
         mean_loss = optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean()
         return mean_loss, (model_state, logits, theta)
 
@@ -68,13 +76,19 @@ def make_train_step(
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
         key = jax.random.fold_in(jax.random.key(seed), state.step)
         augment_key, zoom_key, dropout_key = jax.random.split(key, 3)
+        if look_up is None:
+            photos = batch["photo"]
+        else:
+            photos = look_up(batch["resident"], batch["index"], state.step)
         photos = augment(
             augment_key,
-            batch["photo"],
+            photos,
             config=config.data.augment,
             fill_value=jnp.asarray(model.transformer.mean_color),
         )
-        scales = draw_scales(zoom_key, state.step, len(photos), schedule)
+        scales = draw_scales(
+            zoom_key, state.step, len(photos), schedule, released=config.model.scale
+        )
         (value, (model_state, logits, theta)), gradient = differentiate(
             state.params, state.model_state, (photos, batch["label"], scales), dropout_key
         )
@@ -99,6 +113,34 @@ def make_train_step(
 
     options = {"xla_gpu_deterministic_ops": True} if config.train.deterministic else None
     return jax.jit(step, donate_argnums=0, compiler_options=options)
+
+
+def make_training_forward(model: STNClassifier, config: TrainConfig) -> Forward:
+    """Builds the forward pass of training: one crop a photo, or several glimpses."""
+
+    def forward(
+        params: PyTree,
+        model_state: PyTree,
+        photos: Array,
+        scales: Array | None,
+        key: Key[Array, ""],
+    ) -> tuple[tuple[Array, Array], PyTree]:
+        dropout_key, glimpse_key = jax.random.split(key)
+        outputs, model_state = model.apply(
+            {"params": params, **model_state},
+            photos,
+            train=True,
+            scale=scales,
+            rngs={"dropout": dropout_key, "glimpses": glimpse_key},
+            mutable=list(model_state),
+            **glimpses,
+        )
+        return outputs[:2], model_state
+
+    glimpses = {}
+    if config.glimpses:
+        glimpses = {"method": "glimpse", "count": config.glimpses, "explore": config.explore}
+    return forward
 
 
 def accumulated(differentiate: Differentiate, *, parts: int) -> Differentiate:
@@ -180,15 +222,26 @@ def equal_weights(
 
 
 def draw_scales(
-    key: Key[Array, ""], step: Int[Array, ""], count: int, schedule: ZoomScheduleConfig
+    key: Key[Array, ""],
+    step: Int[Array, ""],
+    count: int,
+    schedule: ZoomScheduleConfig,
+    *,
+    released: float,
 ) -> Float[Array, " count"] | None:
-    """Draws a base scale for each photo, log-uniform below an upper end that falls over the run."""
+    """Draws a base scale for each photo, log-uniform below an upper end that falls over the run.
+
+    From the schedule's release on, every one is `released`; None where there is no schedule.
+    """
     if not schedule.steps:
         return None
     progress = jnp.clip(step / schedule.steps, 0, 1)
     high = schedule.high_from + (schedule.high_to - schedule.high_from) * progress
-    draws = jax.random.uniform(key, (count,))
-    return jnp.exp(jnp.log(schedule.low) + draws * (jnp.log(high) - jnp.log(schedule.low)))
+    draws = jax.random.uniform(key, (count,)) if schedule.jitter else jnp.ones(count)
+    scales = jnp.exp(jnp.log(schedule.low) + draws * (jnp.log(high) - jnp.log(schedule.low)))
+    if schedule.release is None:
+        return scales
+    return jnp.where(step < schedule.release, scales, released)
 
 
 def describe_crops(

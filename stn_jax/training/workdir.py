@@ -25,6 +25,7 @@ _SAFE_TO_CHANGE = {
     "data.root",  # the fingerprint says whether the photos are the same
     "data.default_root",
     "data.cache_dir",
+    "data.cache",
     "data.max_refused",
     "train.steps",
     "train.eval_every",
