@@ -1,0 +1,167 @@
+"""Photos that stay on the devices make the very run that photos from the host make."""
+
+import dataclasses
+import struct
+import types
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from tiny_runs import (
+    assert_same_bits,
+    finish,
+    last_state,
+    metrics,
+    start_program,
+    tiny_config,
+    with_train,
+    write_config,
+)
+
+import stn_jax
+from stn_jax.config import Config, ConfigError, MnistConfig, ZoomScheduleConfig
+from stn_jax.data.builder import prepare
+from stn_jax.data.mnist import SIZES
+from stn_jax.data.pipeline import train_dataset
+from stn_jax.training import resident
+from stn_jax.training.devices import make_shardings
+from stn_jax.training.resident import keep_resident, make_resident
+
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+FOUR_DEVICES = {"XLA_FLAGS": "--xla_force_host_platform_device_count=4"}
+
+
+def cached(config: Config, cache: str) -> Config:
+    return dataclasses.replace(config, data=dataclasses.replace(config.data, cache=cache))
+
+
+def assert_same_runs(one: Path, other: Path) -> None:
+    assert metrics(one) == metrics(other)
+    assert_same_bits(last_state(one)[1], last_state(other)[1])
+
+
+@pytest.mark.parametrize(
+    ("model", "train", "data"),
+    [
+        ({}, {}, {}),
+        ({}, {"accumulate": 2, "precision": "bfloat16"}, {"balance": "sample"}),
+        (
+            {"transform": "attention", "antialias": True, "batch_norm": True},
+            {"zoom_schedule": ZoomScheduleConfig(steps=8)},
+            {},
+        ),
+    ],
+)
+def test_the_run_is_the_same_to_the_last_bit(tmp_path, model, train, data):
+    config = tiny_config(model, steps=12, eval_every=6, checkpoint_every=6, **train)
+    config = dataclasses.replace(config, data=dataclasses.replace(config.data, **data))
+    for cache in ("host", "device"):
+        stn_jax.train(cached(config, cache), tmp_path / cache)
+    assert_same_runs(tmp_path / "device", tmp_path / "host")
+
+
+def test_a_run_goes_on_with_the_photos_elsewhere(tmp_path):
+    config = tiny_config(steps=12, eval_every=1000)
+    stn_jax.train(cached(config, "host"), tmp_path / "whole")
+    for cache, steps in (("host", 4), ("device", 9), ("host", 12)):
+        stn_jax.train(cached(with_train(config, steps=steps), cache), tmp_path / "parts")
+    assert_same_bits(last_state(tmp_path / "parts")[1], last_state(tmp_path / "whole")[1])
+
+
+@pytest.mark.slow
+def test_four_devices_each_hold_the_photos(tmp_path):
+    path = write_config(tiny_config(steps=12), tmp_path)
+    for cache in ("host", "device"):
+        options = ("--data.cache", cache)
+        process = start_program(path, tmp_path / cache, *options, **FOUR_DEVICES)
+        output = finish(process)
+        assert process.returncode == 0, output
+        assert "4 x cpu" in output
+    assert_same_runs(tmp_path / "device", tmp_path / "host")
+
+
+def test_photos_travel_once(monkeypatch):
+    monkeypatch.setattr(resident, "_CHUNK_BYTES", 5 * 24 * 36 * 3)  # 64 photos in 13 chunks
+    config = tiny_config()
+    split = prepare(config.data).splits["train"]
+    kept = make_resident(split)
+    batch = train_dataset(kept, batch_size=8, seed=0)[3]
+    assert batch.keys() == {"label", "index"}
+    batch_sharding, everywhere = make_shardings(config.train)
+    there = next(kept.attach(iter([jax.device_put(batch, batch_sharding)]), everywhere))
+    assert there["resident"].dtype == np.uint8
+    assert there["resident"].nbytes == kept.nbytes
+    found = kept.look_up(there["resident"], there["index"], jnp.int32(3))
+    np.testing.assert_array_equal(found, train_dataset(split, batch_size=8, seed=0)[3]["photo"])
+    whole = [split[place]["photo"] for place in range(len(split))]
+    np.testing.assert_array_equal(there["resident"], whole)
+
+
+def write_idx(root: Path, name: str, values: np.ndarray) -> None:
+    header = struct.pack(f">HBB{values.ndim}I", 0, 8, values.ndim, *values.shape)
+    (root / name).write_bytes(header + values.astype(np.uint8).tobytes())
+
+
+@pytest.fixture(params=sorted(SIZES))
+def digits(request, tmp_path):
+    """Configuration of each task of MNIST, on random pixels."""
+    random = np.random.default_rng(0)
+    for name, count in (("train", 60), ("t10k", 12)):
+        pixels = random.integers(0, 256, (count, 28, 28))
+        write_idx(tmp_path, f"{name}-images-idx3-ubyte", pixels)
+        write_idx(tmp_path, f"{name}-labels-idx1-ubyte", np.arange(count) % 10)
+    data = dataclasses.replace(
+        tiny_config().data,
+        source="mnist",
+        root=str(tmp_path),
+        photo_size=SIZES[request.param],
+        mnist=MnistConfig(task=request.param),
+    )
+    config = tiny_config({"crop_size": (12, 12), "view_shrink": 2}, steps=5, eval_every=1000)
+    return dataclasses.replace(config, data=data)
+
+
+def test_digits_are_distorted_in_the_step_as_they_were_before_it(digits, tmp_path):
+    split = prepare(digits.data).splits["train"]
+    kept = make_resident(split)
+    assert kept.nbytes == 2 * 51 * 28 * 28
+    batch = train_dataset(kept, batch_size=8, seed=0)[4]
+    assert batch.keys() == {"label", "index"}
+    _, everywhere = make_shardings(digits.train)
+    photos = jax.jit(kept.look_up)(kept.load(everywhere), jnp.asarray(batch["index"]), 4)
+    np.testing.assert_array_equal(photos, train_dataset(split, batch_size=8, seed=0)[4]["photo"])
+    for cache in ("host", "device"):
+        stn_jax.train(cached(digits, cache), tmp_path / cache)
+    assert_same_runs(tmp_path / "device", tmp_path / "host")
+
+
+def give_memory(monkeypatch, count: int | None) -> None:
+    """Makes the devices an accelerator with so many bytes; None: a CPU."""
+    stats = {"bytes_limit": count} if count else None
+    devices = [types.SimpleNamespace(memory_stats=lambda: stats)]
+    monkeypatch.setattr(jax, "local_devices", lambda: devices)
+
+
+@pytest.mark.parametrize(
+    ("memory", "stays"), [(None, False), (4 * 64 * 2592 - 1, False), (4 * 64 * 2592, True)]
+)
+def test_auto_keeps_what_fits_in_a_quarter_of_an_accelerator(monkeypatch, memory, stays):
+    split = prepare(tiny_config().data).splits["train"]
+    give_memory(monkeypatch, memory)
+    assert (keep_resident(split, "auto", beside=0) is not None) is stays
+    assert keep_resident(split, "host", beside=0) is None
+
+
+def test_photos_that_do_not_fit_are_refused_with_the_sizes_and_the_way_out(monkeypatch):
+    split = prepare(tiny_config().data).splits["train"]
+    give_memory(monkeypatch, 100_000 + 64 * 2592)
+    assert keep_resident(split, "device", beside=100_000).nbytes == 64 * 2592
+    give_memory(monkeypatch, 100_000 + 64 * 2592 - 1)
+    with pytest.raises(
+        ConfigError,
+        match=r"--data\.cache device: the 64 training photos take 0\.000166 GB, and each device "
+        r"has 0\.000166 GB beside the weights: use --data\.cache host, or a smaller --data\.photo",
+    ):
+        keep_resident(split, "device", beside=100_000)
