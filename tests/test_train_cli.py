@@ -12,10 +12,11 @@ from stn_jax.training import command
 
 ROOT = Path(__file__).parents[1]
 DERM = str(ROOT / "configs" / "derm.py")
+DIGITS = str(ROOT / "configs" / "distorted_mnist.py")
 
 
-def parse(*options: str) -> stn_jax.Config:
-    return command.parse(["--config", DERM, *options]).options
+def parse(*options: str, config: str = DERM) -> stn_jax.Config:
+    return command.parse(["--config", config, *options]).options
 
 
 def run(monkeypatch, *arguments: str) -> int:
@@ -47,6 +48,24 @@ def test_options_of_the_design_parse():
 
 def test_what_is_not_named_stays_as_in_the_file():
     assert parse("--train.steps", "7").model == stn_jax.config.load(DERM).model
+
+
+@pytest.mark.parametrize("name", ["--task", "--data.mnist.task"])
+def test_other_options_follow_from_what_the_file_asks_for(name):
+    config = parse(name, "TC", "--train.steps", "7", config=DIGITS)
+    assert config.data.mnist.task == "TC"
+    assert config.data.photo_size == (60, 60)
+    assert config.train.steps == 7
+    wide = parse(name, "TC", "--model.transform", "identity", config=DIGITS)
+    assert wide.model.transform == "identity"
+    assert wide.model.crop_size == (60, 60)
+    own = parse(name, "TC", "--model.crop-size", "20", "20", config=DIGITS)
+    assert own.model.crop_size == (20, 20)
+
+
+def test_help_says_what_the_file_asks_for(monkeypatch, capsys):
+    assert run(monkeypatch, "--config", DIGITS, "--help") == 0
+    assert "--task" in capsys.readouterr().out
 
 
 def test_help_lists_every_option_with_its_meaning(monkeypatch, capsys):
@@ -85,6 +104,9 @@ def test_help_does_not_wait_for_jax():
         (["--config", DERM, "--train.steps", "many"], "many"),
         (["--config", DERM, "--data.photo-size", "631", "945"], "not divisible"),
         (["--config", DERM, "--data.photo-size", "630"], "--data.photo-size"),
+        (["--config", DIGITS, "--task", "RST"], "'RTS'"),
+        (["--config", DIGITS, "--model.transform", "afine"], "'affine'"),
+        (["--config", DERM, "--task", "RTS"], "--task"),
         (["--config", DERM, "--train.batch-size", "0"], "--train.batch-size 0 must be at least 1"),
         (["--config", DERM, "--cluster.processes", "2"], "go together"),
         (["--config", DERM, "stray"], "stray"),

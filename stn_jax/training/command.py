@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import inspect
 import shlex
 import sys
 from pathlib import Path
@@ -71,9 +72,21 @@ def parse(arguments: list[str]) -> Command:
     chosen = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     chosen.add_argument("--config", type=Path, nargs="?")
     path = chosen.parse_known_args(arguments)[0].config
-    options = stn_jax.config.load(path) if path else Config()
-    default = Command(config=path, workdir=None, cluster=Cluster(), options=options)
-    command = tyro.cli(Command, default=default, args=arguments, prog="train.py")
+    options, others, about = Config(), arguments, ""
+    if path is not None:
+        get_config = stn_jax.config.read_file(path)
+        # First what the file asks for, because other values follow from it.
+        options, others = tyro.cli(
+            get_config, args=arguments, prog="train.py", add_help=False, return_unknown_args=True
+        )
+        about = f"\n\n{path}: {inspect.getdoc(get_config)}"
+    command = tyro.cli(
+        Command,
+        default=Command(config=path, workdir=None, cluster=Cluster(), options=options),
+        args=others,
+        prog="train.py",
+        description=f"{Command.__doc__}{about}",
+    )
     if path is None:
         known = ", ".join(stn_jax.config.known_files())
         raise ConfigError(f"name a configuration with --config FILE. Known ones: {known}")

@@ -54,6 +54,17 @@ def test_the_crop_teaches_the_localization_net(transform, antialias):
     assert np.abs(last["bias"]).min() > 0
 
 
+def test_oversampled_crops_are_means_of_denser_ones():
+    images = photos()
+    model = make().clone(oversample=3)
+    variables = model.init(jax.random.key(0), images)
+    theta = attention_theta(jnp.array([0.9, 0.4]), jnp.array([[0.1, 0.0], [-0.2, 0.3]]))
+    crops, _ = model.apply(variables, images, theta=theta)
+    dense = spatial_transform(images, theta, (3 * CROP[0], 3 * CROP[1]), fill_value=127.5)
+    blocks = np.asarray(dense).reshape(2, CROP[0], 3, CROP[1], 3, 3)
+    np.testing.assert_allclose(crops, blocks.mean(axis=(2, 4)), atol=1e-3)
+
+
 def test_heatmap_starts_in_the_middle():
     net = LocalizationNet(transform="attention", head="heatmap", channels=(4, 4), scale=0.4)
     view = jax.random.normal(jax.random.key(1), (1, 12, 18, 3))

@@ -1,0 +1,51 @@
+"""configs/distorted_mnist.py: networks with and without the transformer that can be compared."""
+
+import runpy
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from stn_jax.config import MNIST_SIZES, Config
+from stn_jax.models import STNClassifier, make_model
+
+FILE = runpy.run_path(str(Path(__file__).parents[1] / "configs" / "distorted_mnist.py"))
+TRANSFORMS = ("affine", "attention", "projective", "tps", "identity")
+
+
+def make(config: Config) -> STNClassifier:
+    return make_model(config.model, num_classes=10, mean_color=(20.0,))
+
+
+@pytest.mark.parametrize("task", MNIST_SIZES)
+@pytest.mark.parametrize("transform", TRANSFORMS)
+def test_every_network_has_as_many_weights(task, transform):
+    config = FILE["get_config"](task, transform)
+    photo = jnp.zeros((1, *config.data.photo_size, 1), jnp.uint8)
+    shapes = jax.eval_shape(
+        lambda: make(config).init(jax.random.key(0), photo, train=False)["params"]
+    )
+    count = sum(leaf.size for leaf in jax.tree.leaves(shapes))
+    assert count == pytest.approx(FILE["WEIGHTS"], rel=0.005)
+    assert ("transformer" in shapes) == (transform != "identity")
+
+
+@pytest.mark.parametrize("task", MNIST_SIZES)
+def test_what_differs_without_the_transformer_is_the_crop_alone(task):
+    learned, whole = (FILE["get_config"](task, transform) for transform in ("affine", "identity"))
+    assert whole.model.crop_size == whole.data.photo_size == MNIST_SIZES[task]
+    assert learned.model.crop_size == (28, 28)
+    assert learned.model.channels == whole.model.channels
+    assert learned.data == whole.data
+    assert learned.train == whole.train
+
+
+def test_only_the_larger_images_are_sampled_twice_as_densely():
+    for transform in TRANSFORMS:
+        twice = {
+            task
+            for task in MNIST_SIZES
+            if FILE["get_config"](task, transform).model.oversample == 2
+        }
+        assert twice == (set() if transform == "identity" else {"RTS", "TC"})
