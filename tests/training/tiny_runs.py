@@ -85,7 +85,7 @@ def empty_state(workdir: Path) -> TrainState:
             model,
             make_optimizer(run.config.train),
             photo_size=run.config.data.photo_size,
-            num_channels=3,
+            num_channels=len(run.mean_color),
             seed=0,
         )
     )
