@@ -117,7 +117,8 @@ def run(config: Config, workdir: Path, boxes: dict[str, np.ndarray] | None) -> d
     if done.exists():
         return json.loads(done.read_text())
     before = time.process_time()
-    train(config, workdir)
+    if not train(config, workdir).finished:
+        raise SystemExit("stopped; the same command goes on")
     spent = time.process_time() - before
     evaluate(workdir)
     result = judge(workdir / "evaluation" / "predictions.csv", config.data.photo_size, boxes)
