@@ -1,5 +1,8 @@
 """Training photos that stay on the devices: a batch is then a list of places and labels.
 
+A run with photos of a folder is the same to the last bit wherever they wait. Digits that are made
+anew for every step may differ by a grey level in a rare pixel, being distorted by another program.
+
 Every device holds the whole set. Looking a photo up needs no other device so, and every process
 reads the whole set once, at the start; what is too large for that is read ahead from the host.
 """
