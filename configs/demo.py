@@ -4,7 +4,7 @@ The two classes differ only in fine texture inside a lesion of 3-12 % of the pho
 place; shrunk to the crop's size the texture is gone, so a network that does not zoom cannot tell
 them apart.
 Command: python train.py --config configs/demo.py
-Cost: about 2 minutes on two CPU cores.
+Cost: about a minute on two CPU cores.
 """
 
 from stn_jax.config import (
@@ -53,6 +53,6 @@ def get_config() -> Config:
             glimpses=4,
             eval_every=100,
             checkpoint_every=100,
-            figure_every=100,
+            figure_every=50,
         ),
     )
