@@ -155,10 +155,15 @@ def peers(photos: np.ndarray, scene: Scene, cotangent: np.ndarray) -> dict[str, 
 def measure(
     calls: dict[str, Call], rounds: int, clock: Callable[[], float]
 ) -> dict[str, list[float]]:
-    """Milliseconds of each call in each round, after one round of warming up."""
+    """Milliseconds of each call in each round, after one round of warming up.
+
+    The call that is timed follows one that is not: otherwise what is measured is also the state in
+    which the contestant before left the caches, and its threads, which may wait in a busy loop.
+    """
     times = {name: [] for name in calls}
     for turn in range(rounds + 1):
         for name, call in calls.items():
+            call()
             start = clock()
             call()
             if turn:
