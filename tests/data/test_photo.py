@@ -224,6 +224,17 @@ def test_heic_without_its_decoder_says_what_to_install():
     assert "pip install pillow-heif" in refusal(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
 
 
+@pytest.mark.skipif(not HEIC_SUPPORTED, reason="pillow-heif is not installed")
+def test_heic_with_its_decoder_is_a_photo_like_any_other():
+    pixels = np.full((*SIZE, 3), (200, 120, 90), np.uint8)
+    pixels[:30, :45] = (250, 40, 40)
+    pixels[40:, 60:] = (30, 60, 240)
+    content = encode(pixels, "HEIF", quality=95)
+    difference = np.abs(load(content).astype(int) - pixels)
+    assert difference.mean() < 3
+    assert np.median(difference) <= 2
+
+
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "BMP"])
 def test_files_that_were_cut_off_are_refused(kind, share):
