@@ -8,8 +8,9 @@ batch normalisation), the localization net's second convolution (3x3 instead of 
 thousands of steps instead of SGD for 150,000.
 Command: python train.py --config configs/distorted_mnist.py --data.root MNIST --task RTS
 (--model.transform identity: the same classifier on the whole image)
-Cost: see docs/results.md.
-Expected: docs/results.md.
+Cost: 0.30 s a step with the affine transformer and 0.50 s without, on one CPU core (RTS).
+Expected: not measured yet. After 600 steps (affine, seed 0) 97.2 % of 5,000 validation digits of RTS
+were right and 96.7 % of TC; a rate of 2e-3 had 97.1 and 95.0 %.
 """
 
 from typing import Annotated, Literal
@@ -65,7 +66,7 @@ def get_config(
         train=TrainConfig(
             steps=4000,
             batch_size=256,
-            learning_rate=2e-3,
+            learning_rate=5e-3,
             schedule="cosine",
             warmup_steps=100,
             eval_every=500,
