@@ -9,8 +9,8 @@ thousands of steps instead of SGD for 150,000.
 Command: python train.py --config configs/distorted_mnist.py --data.root MNIST --task RTS
 (--model.transform identity: the same classifier on the whole image)
 Cost: 0.30 s a step with the affine transformer and 0.50 s without, on one CPU core (RTS).
-Expected: not measured yet. After 600 steps (affine, seed 0) 97.2 % of 5,000 validation digits of RTS
-were right and 96.7 % of TC; a rate of 2e-3 had 97.1 and 95.0 %.
+Expected: not measured yet. After 600 steps (affine, seed 0) 97.2 % of 5,000 validation digits
+were right for RTS and 96.7 % for TC; a rate of 2e-3 had 97.1 and 95.0 %.
 """
 
 from typing import Annotated, Literal
