@@ -8,7 +8,7 @@ batch normalisation), the localization net's second convolution (3x3 instead of 
 thousands of steps instead of SGD for 150,000.
 Command: python train.py --config configs/distorted_mnist.py --data.root MNIST --task RTS
 (--model.transform identity: the same classifier on the whole image)
-Cost: 0.30 s a step with the affine transformer and 0.50 s without, on one CPU core (RTS).
+Cost: about 0.3 s a step with the affine transformer and 0.4 s without, on one CPU core (RTS).
 Expected: not measured yet. After 600 steps (affine, seed 0) 97.2 % of 5,000 validation digits
 were right for RTS and 96.7 % for TC; a rate of 2e-3 had 97.1 and 95.0 %.
 """
