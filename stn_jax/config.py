@@ -133,6 +133,11 @@ class DataConfig:
     """Photos kept for validation: a fraction below 1, or a count."""
     test_size: float = 0.15
     """Photos kept for the test: a fraction below 1, or a count (200: 100 of each of 2 classes)."""
+    folds: int = 0
+    """Divide the photos into this many tests for cross-validation, in place of one of `test_size`;
+    0: one test."""
+    fold: int = 0
+    """Which of the `folds` is the test of this run, counted from 0."""
     split_seed: int = 0
     """Seed of the division into training, validation and test photos."""
     duplicates: Literal["error", "drop"] = "error"
@@ -159,6 +164,12 @@ class DataConfig:
             )
         if not 0 <= self.max_refused <= 1:
             raise ConfigError(f"--data.max-refused {self.max_refused} must be in [0, 1]")
+        if self.folds < 0 or self.folds == 1:
+            raise ConfigError(f"--data.folds {self.folds} must be 0 or at least 2")
+        if not 0 <= self.fold < max(self.folds, 1):
+            raise ConfigError(f"--data.fold {self.fold} must be 0 or more, and below --data.folds")
+        if self.folds and self.source in ("synthetic", "mnist"):
+            raise ConfigError(f"--data.folds cannot divide {self.source}: its test is given")
 
 
 @dataclasses.dataclass(frozen=True)

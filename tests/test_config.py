@@ -98,6 +98,20 @@ def test_what_cannot_work_is_refused(parts, message):
 
 
 @pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"folds": 1}, "--data.folds 1 must be 0 or at least 2"),
+        ({"folds": 5, "fold": 5}, "--data.fold 5 must be 0 or more, and below --data.folds"),
+        ({"fold": 1}, "--data.fold 1 must be 0 or more, and below --data.folds"),
+        ({"folds": 5, "source": "synthetic"}, "--data.folds cannot divide synthetic"),
+    ],
+)
+def test_folds_that_cannot_be_made_are_refused(options, message):
+    with pytest.raises(ConfigError, match=message):
+        DataConfig(**options)
+
+
+@pytest.mark.parametrize(
     ("photo_size", "factor"),
     [((630, 945), 9), ((210, 315), 3), ((126, 189), 3), ((60, 60), 1), ((1260, 1890), 18)],
 )

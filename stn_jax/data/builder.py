@@ -254,6 +254,8 @@ def _divide(source: Source, directory: Path, data: DataConfig) -> PhotoDataset:
         val_size=data.val_size,
         test_size=data.test_size,
         seed=data.split_seed,
+        folds=data.folds,
+        fold=data.fold,
     )
     places = {
         split: [place for place, name in zip(stay, names, strict=True) if name == split]

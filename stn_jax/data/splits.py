@@ -18,6 +18,8 @@ def assign_splits(
     val_size: float,
     test_size: float,
     seed: int,
+    folds: int = 0,
+    fold: int = 0,
 ) -> list[str]:
     """Puts every photo into train, val or test.
 
@@ -34,9 +36,12 @@ def assign_splits(
       val_size: fraction below 1 of each class, or a count spread evenly over the classes.
       test_size: as `val_size`.
       seed: seed of the order.
+      folds: cross-validate: every photo is in the test of one of so many folds; 0: `test_size`.
+      fold: whose test to take, counted from 0.
 
     Raises:
-      DataError: when a class is too small, or a split ends up without one of the classes.
+      DataError: when a class is too small, a split ends up without one of the classes, or a test is
+        given that folds would have to move.
     """
     labels = np.asarray(labels)
     present = set(given) - {""}
@@ -44,6 +49,12 @@ def assign_splits(
     splits = np.array([said.get(unit, "") for unit in units], dtype="<U5")
     source = "" if "" in splits else "train"
     whole = np.bincount(labels[splits == source], minlength=len(classes))
+    if folds:
+        if "test" in present:
+            raise DataError("--data.folds cannot divide photos whose test is given: leave it out")
+        pool = np.flatnonzero(splits == source)
+        splits[_take_fold(pool, labels, units, folds, fold, f"{seed}:test")] = "test"
+        present.add("test")
     for split, size in (("test", test_size), ("val", val_size)):
         if split in present:
             continue
@@ -104,6 +115,19 @@ def _take(
             missing = after
             taken.extend(members[unit])
     return taken
+
+
+def _take_fold(
+    pool: np.ndarray, labels: np.ndarray, units: Sequence[str], folds: int, fold: int, salt: str
+) -> list[int]:
+    """Photos of one of the equal parts of a pool; the last part is whatever the others leave."""
+    parts = []
+    for parts_left in range(folds, folds - fold - 1, -1):
+        whole = np.bincount(labels[pool], minlength=labels.max() + 1)
+        wanted = np.rint(whole / parts_left).astype(int)
+        parts.append(_take(pool, labels, units, wanted, salt))
+        pool = np.setdiff1d(pool, parts[-1])
+    return parts[-1]
 
 
 def _said_of_units(units: Sequence[str], given: Sequence[str]) -> dict[str, str]:

@@ -253,7 +253,9 @@ def test_options_that_change_what_is_stored_cost_a_new_import(data, change):
     assert second.fingerprint != first.fingerprint
 
 
-@pytest.mark.parametrize("change", [{"split_seed": 1}, {"test_size": 6.0}, {"val_size": 0.3}])
+@pytest.mark.parametrize(
+    "change", [{"split_seed": 1}, {"test_size": 6.0}, {"val_size": 0.3}, {"folds": 3, "fold": 1}]
+)
 def test_another_division_costs_no_import_but_is_another_data_set(data, change):
     first = prepare(data)
     before = folders_of(data)

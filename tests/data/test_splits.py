@@ -11,7 +11,7 @@ from stn_jax.data.splits import assign_splits, count_classes
 CLASSES = ("eczema", "psoriasis")
 
 
-def divide(labels, units=None, given=None, *, val_size=0.15, test_size=0.15, seed=0):
+def divide(labels, units=None, given=None, *, val_size=0.15, test_size=0.15, seed=0, **folds):
     count = len(labels)
     return assign_splits(
         labels,
@@ -21,6 +21,7 @@ def divide(labels, units=None, given=None, *, val_size=0.15, test_size=0.15, see
         val_size=val_size,
         test_size=test_size,
         seed=seed,
+        **folds,
     )
 
 
@@ -110,6 +111,39 @@ def test_a_photo_of_which_nothing_is_said_follows_its_unit():
     given = ["test", "test", *[""] * 38]
     splits = divide([0, *labels[1:39], 0], units, given)
     assert splits[39] == "test"
+
+
+def test_every_photo_is_in_the_test_of_one_fold():
+    labels = [0] * 83 + [1] * 21
+    divisions = [divide(labels, val_size=0.2, folds=5, fold=fold) for fold in range(5)]
+    tests = Counter(i for splits in divisions for i in range(104) if splits[i] == "test")
+    assert tests == Counter(range(104))
+    found = [counts(splits, labels) for splits in divisions]
+    assert {tuple(split["test"].values()) for split in found} <= {(16, 4), (17, 4), (17, 5)}
+    assert {tuple(split["val"].values()) for split in found} == {(17, 4)}
+
+
+def test_folds_keep_groups_together():
+    rng = np.random.default_rng(0)
+    units = [str(group) for group in range(60) for _ in range(rng.integers(1, 6))]
+    labels = [i % 2 for i in range(len(units))]
+    homes = Counter()
+    for fold in range(4):
+        splits = divide(labels, units, folds=4, fold=fold)
+        homes.update({u for u, split in zip(units, splits, strict=True) if split == "test"})
+        assert 0.2 < splits.count("test") / len(units) < 0.3
+    assert homes == Counter(set(units))
+
+
+def test_folds_refuse_to_move_a_given_test():
+    given = ["test", "test", *[""] * 38]
+    with pytest.raises(DataError, match="--data.folds cannot divide photos whose test is given"):
+        divide([i % 2 for i in range(40)], given=given, folds=5, fold=0)
+
+
+def test_more_folds_than_photos_of_a_class_are_refused():
+    with pytest.raises(DataError, match="class psoriasis has no photo in test"):
+        [divide([0] * 60 + [1] * 4, folds=6, fold=fold) for fold in range(6)]
 
 
 def test_a_group_given_to_two_splits_is_refused():
