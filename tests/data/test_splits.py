@@ -137,7 +137,7 @@ def test_folds_keep_groups_together():
 
 def test_folds_refuse_to_move_a_given_test():
     given = ["test", "test", *[""] * 38]
-    with pytest.raises(DataError, match="--data.folds cannot divide photos whose test is given"):
+    with pytest.raises(DataError, match=r"--data\.folds cannot divide photos whose test is given"):
         divide([i % 2 for i in range(40)], given=given, folds=5, fold=0)
 
 
