@@ -245,7 +245,8 @@ def why_not(path: Path, root: Path) -> str:
         os.fspath(path).encode()
     except UnicodeEncodeError:
         return "its name is not valid UTF-8: rename it"
-    if not path.resolve().is_relative_to(root.resolve()):
+    # Not Path.resolve, which raises where links go round in a circle.
+    if not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root)):
         return "leads out of the folder"
     if path.is_symlink() and not path.exists():
         return "leads nowhere"

@@ -369,9 +369,10 @@ def _reason(error: Exception, content: bytes) -> str:
         return "far more pixels than any camera makes (--data.max-megapixels)"
     if isinstance(error, Image.UnidentifiedImageError):
         return next((text for is_it, text in _LOOKALIKES if is_it(content[:512])), _UNKNOWN)
-    if "truncated" in str(error).lower():
-        return "the file is cut off or damaged"
-    return f"damaged or not a photo ({type(error).__name__}: {error})"
+    said = " ".join(str(error).split())
+    if any(words in said.lower() for words in _SAID_OF_CUT_OFF):
+        return _CUT_OFF
+    return f"damaged or not a photo ({type(error).__name__}: {said})"
 
 
 def _starts(*heads: bytes) -> Callable[[bytes], bool]:
@@ -392,11 +393,17 @@ def _is_text(content: bytes) -> bool:
     return all(9 <= byte <= 126 for byte in content[:256])
 
 
+_CUT_OFF = "the file is cut off or damaged"
+# By Pillow; by its WebP decoder, which says so of any damage; by pillow-heif.
+_SAID_OF_CUT_OFF = ("truncated", "could not create decoder object", "unexpected end of file")
 _UNKNOWN = "not a photo, or of a kind that cannot be read (JPEG, PNG, WebP, TIFF, BMP can)"
+_NO_HEIC = "HEIC needs pillow-heif (pip install pillow-heif), or save it as JPEG"
 _LOOKALIKES = (
     (lambda content: b"<svg" in content.lower(), "an SVG drawing, not a photo"),
     (_starts(b"<!doctype html", b"<html"), "a web page (HTML), not a photo"),
     (_starts(b"%pdf"), "a PDF document: save its photos as JPEG or PNG"),
-    (_is_heic, "HEIC needs pillow-heif (pip install pillow-heif), or save it as JPEG"),
+    (_is_heic, _CUT_OFF if HEIC_SUPPORTED else _NO_HEIC),
+    (_starts(b"\xff\xd8\xff", b"\x89png", b"gif8"), _CUT_OFF),
+    (_starts(b"ii*\0", b"mm\0*"), f"{_CUT_OFF}, or a rare kind of TIFF: save it as PNG"),
     (_is_text, "text, not a photo"),
 )

@@ -91,6 +91,7 @@ def test_links_out_of_the_folder_are_refused_and_those_inside_are_followed(tmp_p
     (root / "a" / "out.jpg").symlink_to(outside / "secret.jpg")
     (root / "a" / "up.jpg").symlink_to("../../outside/secret.jpg")
     (root / "a" / "nowhere.jpg").symlink_to("absent.jpg")
+    (root / "a" / "round.jpg").symlink_to("round.jpg")
     (root / "a" / "dir").symlink_to(outside / "dir")
     (root / "b" / "in.jpg").symlink_to("../a/1.jpg")
     listing = list_photos(root)
@@ -98,6 +99,7 @@ def test_links_out_of_the_folder_are_refused_and_those_inside_are_followed(tmp_p
         "a/dir": "leads out of the folder",
         "a/nowhere.jpg": "leads nowhere",
         "a/out.jpg": "leads out of the folder",
+        "a/round.jpg": "leads nowhere",
         "a/up.jpg": "leads out of the folder",
     }
     assert [entry.file for entry in listing.entries] == ["a/1.jpg", "b/1.jpg", "b/in.jpg"]

@@ -210,6 +210,7 @@ LOOKALIKES = {
     b"<!DOCTYPE html><html><body>404</body></html>": "a web page (HTML), not a photo",
     b'<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg"/>': "an SVG drawing",
     b"%PDF-1.7\n\xe2\xe3": "a PDF document",
+    b"\x89PNG\r\n\x1a\n": "the file is cut off or damaged",
     bytes(range(256)) * 8: "not a photo, or of a kind that cannot be read",
 }
 
@@ -224,7 +225,11 @@ def test_heic_without_its_decoder_says_what_to_install():
     assert "pip install pillow-heif" in refusal(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
 
 
-@pytest.mark.skipif(not HEIC_SUPPORTED, reason="pillow-heif is not installed")
+needs_heic = pytest.mark.skipif(not HEIC_SUPPORTED, reason="pillow-heif is not installed")
+HEIC_PROPERTIES = {b"irot": {3, 5, 6, 7, 8}, b"imir": {2, 4, 5, 7}}
+
+
+@needs_heic
 def test_heic_with_its_decoder_is_a_photo_like_any_other():
     pixels = np.full((*SIZE, 3), (200, 120, 90), np.uint8)
     pixels[:30, :45] = (250, 40, 40)
@@ -235,11 +240,37 @@ def test_heic_with_its_decoder_is_a_photo_like_any_other():
     assert np.median(difference) <= 2
 
 
+@needs_heic
+@pytest.mark.parametrize("orientation", TURNS)
+def test_heic_comes_out_upright_once_though_it_says_twice_how_it_is_turned(orientation):
+    blocks = np.random.default_rng(6).choice(np.array([60, 190], np.uint8), (3, 5, 1))
+    upright = blocks.repeat(16, 0).repeat(16, 1).repeat(3, 2)
+    stored = np.ascontiguousarray(TURNS[orientation](upright))
+    # As bytes, pillow-heif keeps the tag and writes it as properties of the container besides.
+    exif = tagged(orientation).tobytes()
+    content = encode(stored, "HEIF", quality=95, exif=exif)
+    for name, orientations in HEIC_PROPERTIES.items():
+        assert (name in content) == (orientation in orientations)
+    photo = load_photo(content, size=upright.shape[:2])
+    assert photo.original_size == upright.shape[:2]
+    assert np.abs(photo.pixels.astype(int) - upright).max() <= 20
+
+
+CUT_OFF = [
+    *((kind, {}) for kind in ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF")),
+    ("JPEG", {"progressive": True}),
+    ("TIFF", {"compression": "tiff_lzw"}),
+    pytest.param("HEIF", {}, marks=needs_heic),
+]
+
+
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "BMP"])
-def test_files_that_were_cut_off_are_refused(kind, share):
-    content = encode(make_pixels(7, (200, 300)), kind)
-    assert refusal(content[: int(share * len(content))])
+@pytest.mark.parametrize(("kind", "options"), CUT_OFF)
+@pytest.mark.filterwarnings("ignore:.*EXIF:UserWarning:PIL")
+def test_files_that_were_cut_off_are_refused(kind, options, share):
+    content = encode(make_pixels(7, (200, 300)), kind, **options)
+    reason = refusal(content[: int(share * len(content))])
+    assert reason.startswith("the file is cut off or damaged")
 
 
 @pytest.mark.parametrize(("width", "height"), [(1, 1), (20_000, 1), (1, 20_000)])
