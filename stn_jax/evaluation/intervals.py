@@ -82,7 +82,7 @@ def binomial_upper(successes: int, trials: int, *, risk: float) -> float:
 
 
 def bootstrap(
-    statistic: Callable[[Int[np.ndarray, " draw"]], float | None],
+    statistic: Callable[[Int[np.ndarray, " photo"]], float | None],
     groups: Shaped[np.ndarray, " photo"],
     *,
     repeats: int = 1000,
@@ -98,7 +98,7 @@ def bootstrap(
     whole clusters: Field and Welsh 2007, "Bootstrapping clustered data".
 
     Args:
-      statistic: from the indices of the photos drawn to a number, or None where it is undefined.
+      statistic: from how often each photo was drawn to a number, or None where it is undefined.
       groups: the group of each photo; "" stands for a group of its own.
       repeats: how many draws.
       confidence: in (0, 1).
@@ -109,17 +109,20 @@ def bootstrap(
       statistic is undefined, or where it was in more than one draw of twenty.
     """
     members = group_members(groups)
-    everything = np.arange(len(groups))
-    value = statistic(everything) if len(groups) else None
+    value = statistic(np.ones(len(groups), int)) if len(groups) else None
     if value is None:
         return Interval(None, None, None, "undefined for these photos")
-    if len(members) < 2:
+    count = len(members)
+    if count < 2:
         return Interval(value, None, None, "all photos are of one group")
+    group_of_photo = np.empty(len(groups), int)
+    for group, indices in enumerate(members):
+        group_of_photo[indices] = group
     key = np.random.default_rng(seed)
     draws = []
     for _ in range(repeats):
-        drawn = key.integers(len(members), size=len(members))
-        result = statistic(np.concatenate([members[i] for i in drawn]))
+        drawn = np.bincount(key.integers(count, size=count), minlength=count)
+        result = statistic(drawn[group_of_photo])
         if result is not None:
             draws.append(result)
     if len(draws) < 0.95 * repeats:

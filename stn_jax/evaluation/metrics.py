@@ -77,32 +77,58 @@ def balanced_accuracy(confusion: Int[np.ndarray, "label label"]) -> float | None
     return float(np.mean(np.diag(confusion)[present] / actual[present]))
 
 
-def auroc(positive: Bool[np.ndarray, " photo"], score: Float[np.ndarray, " photo"]) -> float | None:
-    """Chance that a positive photo scores above a negative one, ties counting half.
+class Ranking:
+    """Photos sorted by their score once, so that every draw of a bootstrap is quick to judge.
 
-    Source: Hanley and McNeil 1982; computed from mean ranks (Mann-Whitney U).
+    Methods take `drawn`, how often each photo counts; by default once.
 
-    Returns:
-      In [0, 1]; None unless both kinds are present.
+    Args:
+      positive: which photos are of the class.
+      score: how much the model takes them to be so.
     """
-    positives = int(positive.sum())
-    negatives = len(positive) - positives
-    if not positives or not negatives:
-        return None
-    _, inverse, counts = np.unique(score, return_inverse=True, return_counts=True)
-    mean_rank = np.cumsum(counts) - (counts - 1) / 2
-    above = mean_rank[inverse][positive].sum() - positives * (positives + 1) / 2
-    return float(above / (positives * negatives))
 
+    def __init__(self, positive: Bool[np.ndarray, " photo"], score: Float[np.ndarray, " photo"]):
+        self._order = np.argsort(-score, kind="stable")
+        self._positive = positive[self._order]
+        # The last photo ends a tie, too: whatever it is compared with, it differs from NaN.
+        self._ends_of_ties = np.flatnonzero(np.diff(score[self._order], append=np.nan))
 
-def average_precision(
-    positive: Bool[np.ndarray, " photo"], score: Float[np.ndarray, " photo"]
-) -> float | None:
-    """Area under the precision-recall steps, without interpolation; None without positives."""
-    if not positive.any():
-        return None
-    recall, precision = precision_recall(positive, score)
-    return float(np.sum(np.diff(recall) * precision[1:]))
+    def auroc(self, drawn: Int[np.ndarray, " photo"] | None = None) -> float | None:
+        """Chance that a positive photo scores above a negative one, ties counting half.
+
+        Source: Hanley and McNeil 1982; the trapezoidal area equals Mann-Whitney's U.
+
+        Returns:
+          In [0, 1]; None unless both kinds are present.
+        """
+        true_positives, accepted = self.falling_threshold(drawn)
+        false_positives = accepted - true_positives
+        pairs = true_positives[-1] * false_positives[-1]
+        if not pairs:
+            return None
+        middles = (true_positives[1:] + true_positives[:-1]) / 2
+        return float(np.sum(np.diff(false_positives) * middles) / pairs)
+
+    def average_precision(self, drawn: Int[np.ndarray, " photo"] | None = None) -> float | None:
+        """Area under the precision-recall steps, without interpolation; None without positives."""
+        true_positives, accepted = self.falling_threshold(drawn)
+        if not true_positives[-1]:
+            return None
+        recall = true_positives / true_positives[-1]
+        return float(np.sum(np.diff(recall) * (true_positives[1:] / accepted[1:])))
+
+    def falling_threshold(
+        self, drawn: Int[np.ndarray, " photo"] | None = None
+    ) -> tuple[Float[np.ndarray, " step"], Float[np.ndarray, " step"]]:
+        """Positives and photos at or above each score that is drawn, from the highest, after 0."""
+        drawn = np.ones(len(self._order), int) if drawn is None else drawn[self._order]
+        accepted = np.cumsum(drawn)[self._ends_of_ties]
+        true_positives = np.cumsum(drawn * self._positive)[self._ends_of_ties]
+        steps = np.flatnonzero(np.diff(accepted, prepend=0))
+        return (
+            np.concatenate([[0.0], true_positives[steps]]),
+            np.concatenate([[0.0], accepted[steps]]),
+        )
 
 
 def roc_curve(
@@ -112,7 +138,7 @@ def roc_curve(
 
     Both kinds must be present.
     """
-    true_positives, accepted = _falling_threshold(positive, score)
+    true_positives, accepted = Ranking(positive, score).falling_threshold()
     false_positives = accepted - true_positives
     return false_positives / false_positives[-1], true_positives / true_positives[-1]
 
@@ -124,22 +150,9 @@ def precision_recall(
 
     At least one photo must be positive.
     """
-    true_positives, accepted = _falling_threshold(positive, score)
+    true_positives, accepted = Ranking(positive, score).falling_threshold()
     precision = np.concatenate([[1.0], true_positives[1:] / accepted[1:]])
     return true_positives / true_positives[-1], precision
-
-
-def _falling_threshold(
-    positive: Bool[np.ndarray, " photo"], score: Float[np.ndarray, " photo"]
-) -> tuple[Float[np.ndarray, " step"], Float[np.ndarray, " step"]]:
-    """Positives and photos at or above each distinct score, from the highest, after a zero."""
-    order = np.argsort(-score, kind="stable")
-    last_of_tie = np.append(np.flatnonzero(np.diff(score[order])), len(score) - 1)
-    true_positives = np.cumsum(positive[order])[last_of_tie]
-    return (
-        np.concatenate([[0.0], true_positives]),
-        np.concatenate([[0.0], last_of_tie + 1.0]),
-    )
 
 
 def negative_log_likelihood(

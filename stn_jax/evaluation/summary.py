@@ -4,11 +4,12 @@ What is undefined is null, beside a `reason`.
 """
 
 import dataclasses
+import functools
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 from stn_jax.evaluation import geometry, metrics, selective
 from stn_jax.evaluation.decision import Decision
@@ -19,6 +20,7 @@ PAPER_CUTOFF = 0.95
 """The paper accepts pictures for which its model is at least this certain."""
 MOST_SLICES = 20
 """A metadata column with more values is cut into quarters if numeric, else left out."""
+_RANKED = ("auroc", "average_precision")
 
 
 def summarise(
@@ -41,6 +43,7 @@ def summarise(
       repeats: bootstrap draws.
     """
     confusion = metrics.confusion_matrix(test.label, test.predicted, len(test.classes))
+    per_class = _per_class(test, confusion, repeats)
     correct = int(test.correct.sum())
     return {
         "split": split,
@@ -52,8 +55,8 @@ def summarise(
         "correct": correct,
         "accuracy": wilson(correct, len(test)).to_json(),
         "balanced_accuracy": metrics.balanced_accuracy(confusion),
-        "per_class": _per_class(test, confusion, repeats),
-        **_ranking(test, repeats),
+        "per_class": per_class,
+        **_ranking(test, per_class, repeats),
         "bootstrap_draws": repeats,
         "nll": metrics.negative_log_likelihood(test.label, test.probabilities),
         "brier": metrics.brier(test.label, test.probabilities),
@@ -91,25 +94,9 @@ def _per_class(table: PredictionTable, confusion: np.ndarray, repeats: int) -> d
         found[name] = {
             "n": int(confusion[index].sum()),
             **{f.name: getattr(scores, f.name).to_json() for f in dataclasses.fields(scores)},
-            "auroc": _one_against_rest(table, index, metrics.auroc, repeats).to_json(),
-            "average_precision": _one_against_rest(
-                table, index, metrics.average_precision, repeats
-            ).to_json(),
+            **_ranked(table, [index], repeats, reason=_one_class_only(table, index)),
         }
     return found
-
-
-Score = Callable[[Bool[np.ndarray, " photo"], Float[np.ndarray, " photo"]], float | None]
-
-
-def _one_against_rest(table: PredictionTable, index: int, score: Score, repeats: int) -> Interval:
-    positive, probability = table.label == index, table.probabilities[:, index]
-    interval = bootstrap(
-        lambda draw: score(positive[draw], probability[draw]), table.group, repeats=repeats
-    )
-    if interval.value is None:
-        return dataclasses.replace(interval, reason=_one_class_only(table, index))
-    return interval
 
 
 def _one_class_only(table: PredictionTable, index: int) -> str:
@@ -119,35 +106,34 @@ def _one_class_only(table: PredictionTable, index: int) -> str:
     return f"{which} photos of {table.classes[index]}"
 
 
-def _ranking(table: PredictionTable, repeats: int) -> dict:
+def _ranking(table: PredictionTable, per_class: Mapping[str, dict], repeats: int) -> dict:
     """AUROC and average precision: of the last class for two, else the mean over classes."""
-    if len(table.classes) == 2:
-        return {
-            "positive_class": table.classes[1],
-            "auroc": _one_against_rest(table, 1, metrics.auroc, repeats).to_json(),
-            "average_precision": _one_against_rest(
-                table, 1, metrics.average_precision, repeats
-            ).to_json(),
-        }
+    classes = table.classes
+    if len(classes) == 2:
+        scores = per_class[classes[1]]
+        return {"positive_class": classes[1], **{name: scores[name] for name in _RANKED}}
+    reason = "a class has no photos, or all of them"
     return {
         "positive_class": None,
-        "auroc": _macro(table, metrics.auroc, repeats).to_json(),
-        "average_precision": _macro(table, metrics.average_precision, repeats).to_json(),
+        **_ranked(table, range(len(classes)), repeats, reason=reason),
     }
 
 
-def _macro(table: PredictionTable, score: Score, repeats: int) -> Interval:
-    def mean(draw: np.ndarray) -> float | None:
-        values = [
-            score(table.label[draw] == c, table.probabilities[draw, c])
-            for c in range(len(table.classes))
-        ]
+def _ranked(table: PredictionTable, classes: Sequence[int], repeats: int, *, reason: str) -> dict:
+    """Scores of each class against the rest, averaged over `classes`; `reason`: why undefined."""
+    rankings = [metrics.Ranking(table.label == c, table.probabilities[:, c]) for c in classes]
+
+    def mean(name: str, drawn: Int[np.ndarray, " photo"]) -> float | None:
+        values = [getattr(ranking, name)(drawn) for ranking in rankings]
         return None if None in values else float(np.mean(values))
 
-    interval = bootstrap(mean, table.group, repeats=repeats)
-    if interval.value is None:
-        return dataclasses.replace(interval, reason="a class has no photos, or all of them")
-    return interval
+    found = {}
+    for name in _RANKED:
+        interval = bootstrap(functools.partial(mean, name), table.group, repeats=repeats)
+        if interval.value is None:
+            interval = dataclasses.replace(interval, reason=reason)
+        found[name] = interval.to_json()
+    return found
 
 
 def _reliability(table: PredictionTable, probabilities: Float[np.ndarray, "photo label"]) -> list:

@@ -67,8 +67,8 @@ def test_bootstrap_draws_patients_not_photos():
     values = np.repeat(np.random.default_rng(0).normal(size=30), 10)
     patients = np.repeat(np.arange(30), 10).astype(str).astype(object)
 
-    def mean(draw):
-        return float(values[draw].mean())
+    def mean(drawn):
+        return float(np.average(values, weights=drawn))
 
     by_patient = bootstrap(mean, patients)
     by_photo = bootstrap(mean, np.full(300, "", object))
@@ -78,17 +78,29 @@ def test_bootstrap_draws_patients_not_photos():
     assert bootstrap(mean, patients) == by_patient
 
 
+def test_bootstrap_draws_as_many_groups_as_there_are_and_each_whole():
+    patients = np.array(["a", "b", "a", "", "c", "c"], object)
+    draws = []
+    bootstrap(lambda drawn: draws.append(drawn) or 1.0, patients, repeats=50)
+    assert draws[0].tolist() == [1] * 6
+    for drawn in draws[1:]:
+        assert drawn[0] == drawn[2]
+        assert drawn[4] == drawn[5]
+        assert drawn[[0, 1, 3, 4]].sum() == 4
+    assert len({drawn.tobytes() for drawn in draws}) > 10
+
+
 def test_bootstrap_says_why_there_is_no_interval():
-    def one_class(draw):
-        return 1.0 if 0 in draw else None
+    def one_class(drawn):
+        return 1.0 if drawn[0] else None
 
     few = bootstrap(one_class, np.array(["", ""], object))
     assert few.value == 1.0
     assert few.low is None
     assert "too few" in few.reason
-    lone = bootstrap(lambda draw: 1.0, np.array(["a", "a"], object))
+    lone = bootstrap(lambda drawn: 1.0, np.array(["a", "a"], object))
     assert "one group" in lone.reason
-    assert bootstrap(lambda draw: None, np.array(["", ""], object)).value is None
+    assert bootstrap(lambda drawn: None, np.array(["", ""], object)).value is None
 
 
 def test_mcnemar_is_the_sign_test_on_disagreements():

@@ -46,9 +46,9 @@ def test_metrics_agree_with_scikit_learn(photos):
     for index in range(classes):
         positive, score = labels == index, probabilities[:, index]
         pairs += [
-            (metrics.auroc(positive, score), oracle.roc_auc_score(positive, score)),
+            (metrics.Ranking(positive, score).auroc(), oracle.roc_auc_score(positive, score)),
             (
-                metrics.average_precision(positive, score),
+                metrics.Ranking(positive, score).average_precision(),
                 oracle.average_precision_score(positive, score),
             ),
             (
@@ -93,10 +93,9 @@ def test_a_table_worked_by_hand():
     assert metrics.balanced_accuracy(confusion) == pytest.approx((2 / 3 + 1 / 2) / 2)
     probabilities = np.array([[0.9, 0.1], [0.8, 0.2], [0.4, 0.6], [0.3, 0.7], [0.6, 0.4]])
     # Positive scores .7 .4 against .1 .2 .6: pairs won 3 + 2 of 6.
-    assert metrics.auroc(labels == 1, probabilities[:, 1]) == pytest.approx(5 / 6)
-    assert metrics.average_precision(labels == 1, probabilities[:, 1]) == pytest.approx(
-        (1 + 2 / 3) / 2
-    )
+    ranking = metrics.Ranking(labels == 1, probabilities[:, 1])
+    assert ranking.auroc() == pytest.approx(5 / 6)
+    assert ranking.average_precision() == pytest.approx((1 + 2 / 3) / 2)
     squares = [0.01, 0.04, 0.36, 0.09, 0.36]
     assert metrics.brier(labels, probabilities) == pytest.approx(2 * np.mean(squares))
 
@@ -106,9 +105,10 @@ def test_undefined_is_none_and_warns_of_nothing():
     nothing = np.zeros((0, 2))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert metrics.auroc(np.array([True, True]), np.array([0.1, 0.9])) is None
-        assert metrics.auroc(np.array([False]), np.array([0.1])) is None
-        assert metrics.average_precision(np.array([False]), np.array([0.1])) is None
+        for kinds in ([True, True], [False], []):
+            positive = np.array(kinds, bool)
+            assert metrics.Ranking(positive, np.linspace(0, 1, len(positive))).auroc() is None
+        assert metrics.Ranking(np.array([False]), np.array([0.1])).average_precision() is None
         assert metrics.negative_log_likelihood(none, nothing) is None
         assert metrics.brier(none, nothing) is None
         assert metrics.balanced_accuracy(np.zeros((2, 2), int)) is None
@@ -146,11 +146,24 @@ def test_reliability_counts_every_photo_once_at_the_edges_too():
     assert metrics.expected_calibration_error(bins) == pytest.approx(gaps / 6)
 
 
+@pytest.mark.parametrize("name", ["auroc", "average_precision"])
+def test_photos_drawn_several_times_count_as_if_each_were_there(name, photos):
+    labels, probabilities = photos
+    positive, score = labels == 1, probabilities[:, 1]
+    ranking = metrics.Ranking(positive, score)
+    draws = np.random.default_rng(5).integers(len(labels), size=(20, len(labels)))
+    for indices in draws:
+        drawn = np.bincount(indices, minlength=len(labels))
+        there = metrics.Ranking(positive[indices], score[indices])
+        assert getattr(ranking, name)(drawn) == getattr(there, name)()
+    assert getattr(ranking, name)(np.where(positive, 0, 1)) is None
+
+
 def test_shuffled_labels_give_one_half():
     key = np.random.default_rng(3)
     labels = key.permutation(np.repeat([0, 1], 2000))
     score = key.uniform(size=4000)
-    assert metrics.auroc(labels == 1, score) == pytest.approx(0.5, abs=0.03)
+    assert metrics.Ranking(labels == 1, score).auroc() == pytest.approx(0.5, abs=0.03)
     confusion = metrics.confusion_matrix(labels, (score > 0.5).astype(int), 2)
     assert metrics.balanced_accuracy(confusion) == pytest.approx(0.5, abs=0.03)
 
