@@ -1,0 +1,311 @@
+"""Does the zoom help on real photos? Configurations against each other, every photo a test photo.
+
+The photos are divided into five tests. For each, every configuration is trained on the rest and
+evaluated, as any user would, by `stn_jax.train` and `stn_jax.evaluate`: its best weights are those
+with the least loss on validation photos. In the end each photo has been in the test of one run of
+each configuration, so counts are pooled over the folds. An AUROC compares scores of one model: it
+is given by fold, with mean and spread; the interval of the mean is from a bootstrap of the test
+photos. Every configuration is compared with the first on the same photos: McNemar's test of which
+photos are right, and an interval of the difference in AUROC, which does not depend on how a
+configuration weighs the classes. No interval covers what another training seed would change.
+
+Each run keeps its workdir: one that is done is not done again, one that was stopped goes on.
+
+    python -m benchmarks.folds --root ISIC2016 --output benchmarks/results/folds.json
+"""
+
+import dataclasses
+import json
+import statistics
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import jax
+import numpy as np
+import tyro
+from jaxtyping import Int
+
+import stn_jax.cli
+from benchmarks.zoom import change
+from stn_jax import evaluate, train
+from stn_jax.config import Config, load
+from stn_jax.evaluation.geometry import share_covered
+from stn_jax.evaluation.intervals import bootstrap, wilson
+from stn_jax.evaluation.metrics import Ranking
+from stn_jax.evaluation.summary import paired
+from stn_jax.evaluation.table import PredictionTable, read_table
+
+Name = Literal["isic2016", "paper", "no zoom", "centre", "glimpses"]
+CONFIGS = Path(__file__).parent.parent / "configs"
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """Configurations against each other on real photos, every photo a test photo."""
+
+    root: str
+    """Folder of photos of two classes."""
+    configurations: tuple[Name, ...] = get_args(Name)
+    """What to train; the others are compared with the first."""
+    folds: int = 5
+    """Tests that the photos are divided into."""
+    photo_size: tuple[int, int] = (126, 189)
+    """Height and width of the photos."""
+    crop_size: tuple[int, int] = (42, 63)
+    """Height and width of the crops."""
+    steps: int = 600
+    """Batches that every network learns from but the paper's."""
+    paper_steps: int = 600
+    """Batches that the paper's learns from."""
+    eval_every: int = 50
+    """Steps between looks at the validation photos."""
+    workdir: Path = Path("runs/folds")
+    """Where the runs go, one folder each."""
+    output: Path | None = None
+    """File for the results, as JSON."""
+
+
+def paper(options: Options) -> Config:
+    """The paper's network and settings; as many validation photos as the others have."""
+    config = change(load(CONFIGS / "derm.py"), data={"val_size": 0.2})
+    return _sized(config, options.paper_steps, options)
+
+
+def isic2016(options: Options) -> Config:
+    """What a few hundred photos need."""
+    return _sized(load(CONFIGS / "isic2016.py"), options.steps, options)
+
+
+def no_zoom(options: Options) -> Config:
+    """The same network on the whole photo, shrunk."""
+    return change(isic2016(options), model={"transform": "identity"})
+
+
+def centre(options: Options) -> Config:
+    """The same network on the middle of the photo, at full resolution."""
+    return change(isic2016(options), model={"transform": "centre"})
+
+
+def glimpses(options: Options) -> Config:
+    """The same network behind the zoom of configs/demo.py, with two glimpses."""
+    demo = load(CONFIGS / "demo.py")
+    names = ("head", "localization_channels", "scale", "scale_bounds")
+    return change(
+        isic2016(options),
+        model={name: getattr(demo.model, name) for name in names},
+        train={"glimpses": 2, "localization_rate": demo.train.localization_rate},
+    )
+
+
+CONFIGURATIONS: dict[Name, Callable[[Options], Config]] = {
+    "isic2016": isic2016,
+    "paper": paper,
+    "no zoom": no_zoom,
+    "centre": centre,
+    "glimpses": glimpses,
+}
+
+
+def _sized(config: Config, steps: int, options: Options) -> Config:
+    every = options.eval_every
+    return change(
+        config,
+        data={"root": options.root, "photo_size": options.photo_size, "folds": options.folds},
+        model={"crop_size": options.crop_size},
+        train={"steps": steps, "eval_every": every, "checkpoint_every": every},
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Tested:
+    """One configuration, trained and evaluated on one fold."""
+
+    configuration: str
+    fold: int
+    table: PredictionTable
+    metrics: Mapping[str, Any]
+    cpu_seconds: float
+
+
+def run(name: str, config: Config, workdir: Path) -> Tested:
+    """Trains and evaluates one run, unless that is done.
+
+    Raises:
+      SystemExit: it was asked to stop before the end.
+    """
+    done = workdir / "folds.json"
+    wanted = dataclasses.asdict(config)
+    if not done.exists() or json.loads(done.read_text())["config"] != json.loads(
+        json.dumps(wanted)
+    ):
+        seconds = _train(config, workdir)
+        evaluate(workdir)
+        done.write_text(json.dumps({"config": wanted, "cpu_seconds": seconds}) + "\n")
+    return Tested(
+        configuration=name,
+        fold=config.data.fold,
+        table=read_table(workdir / "evaluation" / "predictions.csv"),
+        metrics=json.loads((workdir / "evaluation" / "metrics.json").read_text()),
+        cpu_seconds=json.loads(done.read_text())["cpu_seconds"],
+    )
+
+
+def _train(config: Config, workdir: Path) -> float:
+    """Trains to the end; returns the CPU seconds of this call and of those that were stopped."""
+    before = time.process_time()
+    finished = train(config, workdir).finished
+    spent = workdir / "cpu_seconds.txt"
+    with spent.open("a") as lines:
+        lines.write(f"{time.process_time() - before:.1f}\n")
+    if not finished:
+        raise SystemExit("stopped; the same command goes on")
+    return sum(map(float, spent.read_text().split()))
+
+
+def pool(runs: Sequence[Tested]) -> dict[str, Any]:
+    """What one configuration got right over its folds, with intervals."""
+    labels = np.concatenate([run.table.label for run in runs])
+    correct = np.concatenate([run.table.correct for run in runs])
+    areas = np.concatenate([run.table.area for run in runs])
+    size = tuple(runs[0].metrics["photo_size"])
+    aurocs = [_ranking(run).auroc() for run in runs]
+    mean = bootstrap(_mean_auroc(runs), _groups(runs))
+    return {
+        "configuration": runs[0].configuration,
+        "folds": [run.fold for run in runs],
+        "photos": len(labels),
+        "right": _counted(correct),
+        "found": {
+            name: _counted(correct[labels == index])
+            for index, name in enumerate(runs[0].table.classes)
+        },
+        "auroc": {
+            "by_fold": aurocs,
+            "sd": statistics.stdev(aurocs) if len(aurocs) > 1 else None,
+            "mean": mean.to_json(),
+        },
+        "scale": float(np.mean([np.sqrt(share_covered(area, size)) for area in areas])),
+        "best_steps": [run.metrics["model"]["step"] for run in runs],
+        "weights": runs[0].metrics["model"]["weights"],
+        "training_cpu_seconds": [run.cpu_seconds for run in runs],
+    }
+
+
+def compare(first: Sequence[Tested], other: Sequence[Tested]) -> dict[str, Any]:
+    """Sets another configuration beside the first, on the test photos of the same folds."""
+    for ours, theirs in zip(first, other, strict=True):
+        if ours.table.file != theirs.table.file:
+            raise ValueError(f"fold {ours.fold} has other test photos under {theirs.configuration}")
+    ours, theirs = (np.concatenate([run.table.correct for run in runs]) for runs in (first, other))
+    of_first, of_other = _mean_auroc(first), _mean_auroc(other)
+
+    def difference(drawn: Int[np.ndarray, " photo"]) -> float | None:
+        values = of_other(drawn), of_first(drawn)
+        return None if None in values else values[0] - values[1]
+
+    return {
+        "first": first[0].configuration,
+        "mcnemar": paired(ours, theirs)["mcnemar"],
+        "auroc_difference": bootstrap(difference, _groups(first)).to_json(),
+    }
+
+
+def summarise(runs: Sequence[Tested]) -> list[dict[str, Any]]:
+    """Pools each configuration's runs, and compares each but the first with the first."""
+    by_name: dict[str, dict[int, Tested]] = {}
+    for run in runs:
+        by_name.setdefault(run.configuration, {})[run.fold] = run
+    first, *others = by_name.values()
+    results = [pool([*first.values()])]
+    for other in others:
+        same = [first[fold] for fold in other]
+        results.append(pool([*other.values()]) | {"against": compare(same, [*other.values()])})
+    return results
+
+
+def _ranking(run: Tested) -> Ranking:
+    return Ranking(run.table.label == 1, run.table.probabilities[:, 1])
+
+
+def _mean_auroc(runs: Sequence[Tested]) -> Callable[[Int[np.ndarray, " photo"]], float | None]:
+    """From how often each photo of all folds is drawn to the mean of the folds' AUROCs."""
+    rankings = [_ranking(run) for run in runs]
+    ends = np.cumsum([len(run.table) for run in runs])[:-1]
+
+    def mean(drawn: Int[np.ndarray, " photo"]) -> float | None:
+        parts = zip(rankings, np.split(drawn, ends), strict=True)
+        values = [ranking.auroc(part) for ranking, part in parts]
+        return None if None in values else statistics.fmean(values)
+
+    return mean
+
+
+def _groups(runs: Sequence[Tested]) -> np.ndarray:
+    return np.concatenate([run.table.group for run in runs])
+
+
+def _counted(correct: np.ndarray) -> dict[str, Any]:
+    return {"count": int(correct.sum()), **wilson(int(correct.sum()), len(correct)).to_json()}
+
+
+def print_table(results: Sequence[Mapping[str, Any]]) -> None:
+    """Prints one line for each configuration: pooled counts, AUROC, and the comparison."""
+    for result in results:
+        right, auroc = result["right"], result["auroc"]
+        found = ", ".join(
+            f"{name} {part['count']} ({part['value']:.0%}, {part['low']:.0%} to {part['high']:.0%})"
+            for name, part in result["found"].items()
+        )
+        print(
+            f"{result['configuration']}: right {right['count']} of {result['photos']} "
+            f"({right['value']:.1%}, {right['low']:.1%} to {right['high']:.1%}); found {found}"
+        )
+        folds = " ".join(f"{value:.3f}" for value in auroc["by_fold"])
+        print(f"  AUROC {_interval(auroc['mean'])}; folds {folds}; scale {result['scale']:.2f}")
+        if against := result.get("against"):
+            test = against["mcnemar"]
+            print(
+                f"  against {against['first']}: AUROC {_interval(against['auroc_difference'])}; "
+                f"right alone {test['theirs_only']} against {test['ours_only']}, p = {test['p']}"
+            )
+
+
+def _interval(interval: Mapping[str, Any]) -> str:
+    if interval["low"] is None:
+        return f"{interval['value']} ({interval['reason']})"
+    return f"{interval['value']:+.3f} ({interval['low']:+.3f} to {interval['high']:+.3f})"
+
+
+def main() -> int:
+    """Trains, evaluates and compares, writing what is known after every run."""
+    options = tyro.cli(Options)
+    runs: list[Tested] = []
+    for fold in range(options.folds):
+        for name in options.configurations:
+            config = change(CONFIGURATIONS[name](options), data={"fold": fold})
+            workdir = options.workdir / f"{name}-{fold}".replace(" ", "-")
+            runs.append(run(name, config, workdir))
+            if options.output:
+                write(options, summarise(runs))
+    print_table(summarise(runs))
+    return 0
+
+
+def write(options: Options, results: list[dict[str, Any]]) -> None:
+    """Writes what is known so far, how it was found, and on which machine."""
+    facts = {
+        "machine": {"device": jax.devices()[0].device_kind, "jax": jax.__version__},
+        "options": {
+            name: getattr(options, name)
+            for name in ("folds", "photo_size", "crop_size", "steps", "paper_steps", "eval_every")
+        },
+        "results": results,
+    }
+    options.output.write_text(json.dumps(facts, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    sys.exit(stn_jax.cli.run(main))

@@ -1,0 +1,141 @@
+"""The comparison on real photos: what it counts, and that what is done is not done again."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+from benchmarks import folds
+from stn_jax.evaluation.table import make_table, write_table
+from stn_jax.training.loop import Outcome
+
+OPTIONS = folds.Options(root="photos", folds=2, steps=6, paper_steps=4, eval_every=2)
+
+
+def make_run(name, fold, labels, malignant):
+    """A run whose test photos have these labels and probabilities of the second class."""
+    malignant = np.array(malignant)
+    width, height = 189.0, 126.0
+    half = 0.5 * np.array([width, height]) / 2
+    corners = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * half + [width / 2, height / 2]
+    table = make_table(
+        classes=("benign", "malignant"),
+        file=[f"{fold}/{i}.jpg" for i in range(len(labels))],
+        label=labels,
+        raw=np.stack([1 - malignant, malignant], axis=1),
+        area=np.repeat(corners[None], len(labels), axis=0),
+    )
+    metrics = {"photo_size": [126, 189], "model": {"step": 10 * fold, "weights": 7}}
+    return folds.Tested(name, fold, table, metrics, cpu_seconds=3.0)
+
+
+FIRST = [
+    make_run("a", 0, [0, 0, 1, 1], [0.1, 0.6, 0.7, 0.9]),
+    make_run("a", 1, [0, 1, 0, 1], [0.2, 0.1, 0.3, 0.8]),
+]
+
+
+def test_counts_are_pooled_over_the_folds_and_aurocs_are_not():
+    result = folds.pool(FIRST)
+    assert (result["photos"], result["folds"]) == (8, [0, 1])
+    assert result["right"]["count"] == 6
+    assert result["right"]["low"] < result["right"]["value"] == 0.75 < result["right"]["high"]
+    assert [result["found"][name]["count"] for name in ("benign", "malignant")] == [3, 3]
+    assert result["auroc"]["by_fold"] == [1.0, 0.5]
+    assert result["auroc"]["mean"]["value"] == 0.75
+    assert result["auroc"]["sd"] == pytest.approx(np.sqrt(0.125))
+    assert result["scale"] == pytest.approx(0.5)
+    assert (result["best_steps"], result["training_cpu_seconds"]) == ([0, 10], [3.0, 3.0])
+
+
+def test_scores_of_different_folds_are_never_compared():
+    shifted = [FIRST[0], make_run("a", 1, [0, 1, 0, 1], [0.02, 0.01, 0.03, 0.08])]
+    assert folds.pool(shifted)["auroc"] == folds.pool(FIRST)["auroc"]
+
+
+def test_the_interval_of_the_mean_auroc_is_that_of_the_test_photos():
+    key = np.random.default_rng(0)
+    label = key.integers(2, size=200)
+    score = np.clip(0.5 + 0.1 * label + 0.2 * key.normal(size=200), 0.01, 0.99)
+    runs = [make_run("a", f, label[f::2].tolist(), score[f::2]) for f in range(2)]
+    mean = folds.pool(runs)["auroc"]["mean"]
+    assert mean["low"] < mean["value"] < mean["high"]
+    # Hanley and McNeil's standard error of an AUROC near 0.64 from 100 and 100 photos is 0.04.
+    assert 0.1 < mean["high"] - mean["low"] < 0.2
+
+
+def test_configurations_are_compared_on_the_folds_that_both_have():
+    other = make_run("b", 0, [0, 0, 1, 1], [0.1, 0.2, 0.9, 0.3])
+    first, second = folds.summarise([FIRST[0], other, FIRST[1]])
+    assert (first["configuration"], first["photos"], second["photos"]) == ("a", 8, 4)
+    assert "against" not in first
+    assert second["against"]["first"] == "a"
+    assert second["against"]["mcnemar"] == {"ours_only": 1, "theirs_only": 1, "p": 1.0}
+    assert second["against"]["auroc_difference"]["value"] == 0.0
+    folds.print_table([first, second])
+
+
+def test_a_difference_is_the_others_auroc_minus_the_firsts():
+    better = make_run("b", 1, [0, 1, 0, 1], [0.2, 0.4, 0.3, 0.8])
+    _, second = folds.summarise([FIRST[1], better])
+    assert second["against"]["auroc_difference"]["value"] == 0.5
+    assert second["against"]["mcnemar"]["ours_only"] == 0
+
+
+def test_other_photos_are_not_compared():
+    with pytest.raises(ValueError, match="fold 0 has other test photos under a"):
+        folds.compare([dataclasses.replace(FIRST[1], fold=0)], [FIRST[0]])
+
+
+@pytest.mark.parametrize("name", folds.CONFIGURATIONS)
+def test_every_configuration_learns_from_the_same_photos(name):
+    config = folds.CONFIGURATIONS[name](OPTIONS)
+    data = folds.CONFIGURATIONS["isic2016"](OPTIONS).data
+    for part in ("root", "photo_size", "val_size", "folds", "split_seed"):
+        assert getattr(config.data, part) == getattr(data, part)
+    assert config.model.crop_size == (42, 63)
+    assert config.train.steps == (4 if name == "paper" else 6)
+
+
+@pytest.fixture
+def calls(monkeypatch):
+    """Trains and evaluates nothing, and says how often it was asked to."""
+    made = {"train": 0, "evaluate": 0, "finished": True}
+
+    def train(config, workdir):
+        made["train"] += 1
+        workdir.mkdir(parents=True, exist_ok=True)
+        return Outcome(step=1, finished=made["finished"], workdir=workdir)
+
+    def evaluate(workdir):
+        made["evaluate"] += 1
+        (workdir / "evaluation").mkdir(exist_ok=True)
+        write_table(FIRST[0].table, workdir / "evaluation" / "predictions.csv")
+        (workdir / "evaluation" / "metrics.json").write_text(json.dumps(FIRST[0].metrics))
+
+    monkeypatch.setattr(folds, "train", train)
+    monkeypatch.setattr(folds, "evaluate", evaluate)
+    return made
+
+
+def test_what_is_done_is_not_done_again_unless_it_is_another_experiment(calls, tmp_path):
+    config = folds.isic2016(OPTIONS)
+    first = folds.run("a", config, tmp_path / "run")
+    again = folds.run("a", config, tmp_path / "run")
+    assert (calls["train"], calls["evaluate"]) == (1, 1)
+    assert again.table.file == first.table.file
+    assert again.cpu_seconds == first.cpu_seconds
+    folds.run("a", folds.change(config, train={"steps": 8}), tmp_path / "run")
+    assert (calls["train"], calls["evaluate"]) == (2, 2)
+
+
+def test_a_run_that_is_stopped_is_not_evaluated_and_goes_on(calls, tmp_path):
+    calls["finished"] = False
+    with pytest.raises(SystemExit, match="the same command goes on"):
+        folds.run("a", folds.isic2016(OPTIONS), tmp_path / "run")
+    assert calls["evaluate"] == 0
+    calls["finished"] = True
+    folds.run("a", folds.isic2016(OPTIONS), tmp_path / "run")
+    assert (calls["train"], calls["evaluate"]) == (2, 1)
+    assert len((tmp_path / "run" / "cpu_seconds.txt").read_text().split()) == 2
