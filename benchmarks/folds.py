@@ -12,6 +12,11 @@ configuration weighs the classes. No interval covers what another training seed 
 Each run keeps its workdir: one that is done is not done again, one that was stopped goes on.
 
     python -m benchmarks.folds --root ISIC2016 --output benchmarks/results/folds.json
+
+The 25 runs take about 70 minutes on one CPU core: a step takes 0.28 s with the paper's network and
+0.11 s with the others (glimpses: more), compiling and evaluating half a minute a run. Steps were
+chosen by the validation loss of the first fold alone: the paper's network had its least after 250
+(of 340 then done), isic2016 before 500 (of 1,500).
 """
 
 import dataclasses
@@ -56,7 +61,7 @@ class Options:
     """Height and width of the photos."""
     crop_size: tuple[int, int] = (42, 63)
     """Height and width of the crops."""
-    steps: int = 600
+    steps: int = 800
     """Batches that every network learns from but the paper's."""
     paper_steps: int = 600
     """Batches that the paper's learns from."""
