@@ -61,6 +61,14 @@ Call = Callable[[], object]
 
 def jax_calls(sample, photos: jax.Array, scene: Scene, weights: np.ndarray) -> dict[str, Call]:
     """Calls for each task of a function of (photos, theta); `weights` is the crops' cotangent."""
+    return {
+        name: lambda start=start: jax.block_until_ready(start())
+        for name, start in jax_starts(sample, photos, scene, weights).items()
+    }
+
+
+def jax_starts(sample, photos: jax.Array, scene: Scene, weights: np.ndarray) -> dict[str, Call]:
+    """The same calls, but they do not wait for the device."""
     theta, weights = jnp.asarray(scene.theta), jnp.asarray(weights)
 
     @jax.jit
@@ -76,17 +84,21 @@ def jax_calls(sample, photos: jax.Array, scene: Scene, weights: np.ndarray) -> d
     tasks = {"forward": jax.jit(sample), "theta gradient": theta_gradient}
     if jnp.issubdtype(photos.dtype, jnp.floating):
         tasks["both gradients"] = both_gradients
-    return {
-        name: lambda task=task: jax.block_until_ready(task(photos, theta))
-        for name, task in tasks.items()
-    }
+    return {name: lambda task=task: task(photos, theta) for name, task in tasks.items()}
 
 
-def torch_calls(torch, photos: np.ndarray, scene: Scene, cotangent: np.ndarray, layout):
-    """The same for torch, whose photos have a memory layout."""
+def torch_calls(
+    torch, photos: np.ndarray, scene: Scene, cotangent: np.ndarray, layout, device: str = "cpu"
+) -> dict[str, Call]:
+    """The same for torch, whose photos have a memory layout; on a GPU they do not wait for it."""
     sampler = torch.nn.functional
-    photos = torch.tensor(photos).permute(0, 3, 1, 2).float().contiguous(memory_format=layout)
-    cotangent = torch.tensor(cotangent).permute(0, 3, 1, 2).contiguous(memory_format=layout)
+
+    def channels_first(array):
+        tensor = torch.tensor(array, dtype=torch.float32, device=device).permute(0, 3, 1, 2)
+        return tensor.contiguous(memory_format=layout)
+
+    photos, cotangent = channels_first(photos), channels_first(cotangent)
+    theta = torch.tensor(scene.theta, device=device)
     size = (scene.photos[0], 3, *scene.crop)
 
     def sample(photos, theta):
@@ -95,11 +107,11 @@ def torch_calls(torch, photos: np.ndarray, scene: Scene, cotangent: np.ndarray, 
 
     def forward():
         with torch.no_grad():
-            return sample(photos, torch.tensor(scene.theta))
+            return sample(photos, theta)
 
     def gradient(of_photos):
-        theta = torch.tensor(scene.theta, requires_grad=True)
-        sample(photos.detach().requires_grad_(of_photos), theta).backward(cotangent)
+        leaves = photos.detach().requires_grad_(of_photos), theta.detach().requires_grad_()
+        sample(*leaves).backward(cotangent)
 
     return {
         "forward": forward,
