@@ -1,0 +1,51 @@
+"""What is measured on."""
+
+import importlib.metadata
+import os
+import platform
+import subprocess
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+
+from benchmarks.gpu_sections.report import Row
+from benchmarks.gpu_sections.scale import Scale
+from stn_jax.training.memory import device_bytes
+
+PACKAGES = ("jax", "jaxlib", "flax", "optax", "grain", "tensorflow-datasets", "torch")
+
+
+def tasks(scale: Scale, time_left: Callable[[], float]) -> Iterator[tuple[str, Callable[[], Row]]]:
+    """The one answer: the device, its memory and driver, and versions."""
+    yield "machine", describe
+
+
+def describe() -> dict[str, Any]:
+    device = jax.devices()[0]
+    return {
+        "platform": device.platform,
+        "device": device.device_kind,
+        "memory_gigabytes": round(device_bytes() / 1e9, 1),
+        "driver": _driver(),
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+        "versions": {name: _version(name) for name in PACKAGES},
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _driver() -> str | None:
+    """Version of NVIDIA's driver; None where its program is not there or does not work."""
+    command = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
+    try:
+        found = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return found.stdout.splitlines()[0].strip() if found.stdout else None

@@ -1,0 +1,88 @@
+"""The same network in torch: its step in turns with ours, in one process, on the same photos."""
+
+import os
+import statistics
+import time
+from collections.abc import Callable, Iterator
+
+import torch
+
+from benchmarks.gpu_sections.report import Row
+from benchmarks.gpu_sections.scale import Precision, Scale
+from benchmarks.gpu_sections.trainer import NoisePhotos, Trainer
+from benchmarks.torch_peer import Layout, STNClassifier, make_step, memory_format, to_tensor
+
+# Before JAX uses the device, so that it leaves memory to torch.
+os.environ["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"
+
+WAYS: tuple[tuple[bool, Layout], ...] = (
+    (False, "channels_last"),
+    (True, "channels_last"),
+    (False, "contiguous"),
+    (True, "contiguous"),
+)
+"""Whether torch compiles, and its layout of memory."""
+
+
+def tasks(scale: Scale, time_left: Callable[[], float]) -> Iterator[tuple[str, Callable[[], Row]]]:
+    """Every way in bfloat16; in the other precisions the layout that convolutions prefer."""
+    for precision in ("bfloat16", "tf32", "float32"):
+        ours: Trainer | None = None
+
+        def task(precision: Precision, compiled: bool, layout: Layout) -> Row:
+            nonlocal ours
+            ours = ours or Trainer(scale, precision)
+            return compare(ours, scale, precision, compiled=compiled, layout=layout)
+
+        for compiled, layout in WAYS if precision == "bfloat16" else WAYS[:2]:
+            yield (
+                f"{'compiled' if compiled else 'eager'}, {layout}, {precision}",
+                lambda task=task, arguments=(precision, compiled, layout): task(*arguments),
+            )
+
+
+def compare(
+    ours: Trainer, scale: Scale, precision: Precision, *, compiled: bool, layout: Layout
+) -> Row:
+    """Times rounds of both in turns; the medians, and the median of the rounds' ratios, count."""
+    before = time.perf_counter()
+    theirs = TorchTrainer(scale, precision, compiled=compiled, layout=layout)
+    theirs.run(1)
+    first = time.perf_counter() - before
+    contestants = {"ours": ours.run, "torch": theirs.run}
+    times: dict[str, list[float]] = {name: [] for name in contestants}
+    for _ in range(scale.rounds):
+        for name, run in contestants.items():
+            run(1)  # what the other left behind is not to be measured
+            before = time.perf_counter()
+            run(scale.steps)
+            times[name].append((time.perf_counter() - before) / scale.steps)
+    return {
+        "milliseconds": 1e3 * statistics.median(times["torch"]),
+        "ours_milliseconds": 1e3 * statistics.median(times["ours"]),
+        "times_as_long_as_ours": statistics.median(
+            torch / ours for torch, ours in zip(times["torch"], times["ours"], strict=True)
+        ),
+        "seconds_until_the_first_step": first,
+    }
+
+
+class TorchTrainer:
+    """Torch's step with its network and a batch on the device."""
+
+    def __init__(self, scale: Scale, precision: Precision, *, compiled: bool, layout: Layout):
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        config = scale.config(precision)
+        network = STNClassifier(config, num_classes=2)
+        network = network.to(device, memory_format=memory_format(layout))
+        photos = NoisePhotos(config.train.batch_size, scale.photo_size)
+        self._photos = to_tensor(photos.photos, layout=layout, device=device)
+        self._labels = torch.from_numpy(photos.labels).long().to(device)
+        self._step = make_step(network, config, precision=precision, compiled=compiled)
+
+    def run(self, steps: int) -> None:
+        """Takes steps and waits for their end."""
+        for _ in range(steps):
+            self._step(self._photos, self._labels)
+        if self._photos.is_cuda:
+            torch.cuda.synchronize()
