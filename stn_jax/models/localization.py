@@ -9,6 +9,8 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike, DTypeLike
 from jaxtyping import Array, Float
 
+from stn_jax.models.convolution import conv_general_dilated
+from stn_jax.models.pooling import max_pool
 from stn_jax.sampling import attention_theta
 
 LearnedTransform = Literal["affine", "attention", "projective", "tps"]
@@ -114,10 +116,14 @@ class LocalizationNet(nn.Module):
         x = jnp.asarray(view, self.dtype)
         for i, features in enumerate(self.channels):
             if i:
-                x = nn.max_pool(x, window_shape=(2, 2), strides=(2, 2))
+                x = max_pool(x)
             side = 3 if i else 5
             x = nn.Conv(
-                features, (side, side), kernel_init=nn.initializers.he_normal(), dtype=self.dtype
+                features,
+                (side, side),
+                kernel_init=nn.initializers.he_normal(),
+                dtype=self.dtype,
+                conv_general_dilated=conv_general_dilated,
             )(x)
             x = nn.relu(x)
         return x

@@ -5,6 +5,9 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
+from stn_jax.models.convolution import conv_general_dilated
+from stn_jax.models.pooling import max_pool
+
 _he_normal = nn.initializers.he_normal()
 
 
@@ -62,7 +65,7 @@ class VGGLite(nn.Module):
     def _convolve_block(self, x: Array, block: tuple[int, ...], train: bool) -> Array:
         for features in block:
             x = self._convolve(x, features, train)
-        return nn.max_pool(x, window_shape=(2, 2), strides=(2, 2))
+        return max_pool(x)
 
     def _convolve(self, x: Array, features: int, train: bool) -> Array:
         # A bias in front of batch normalisation is subtracted again at once.
@@ -72,6 +75,7 @@ class VGGLite(nn.Module):
             use_bias=not self.batch_norm,
             kernel_init=_he_normal,
             dtype=self.dtype,
+            conv_general_dilated=conv_general_dilated,
         )(x)
         if self.batch_norm:
             x = nn.BatchNorm(use_running_average=not train, momentum=0.9, dtype=self.dtype)(x)
