@@ -16,8 +16,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from stn_jax.data.builder import prepare
+from stn_jax.drawing import outline_photo
 from stn_jax.evaluation.figures import STYLE, finish
-from stn_jax.evaluation.gallery import outline_photo
+from stn_jax.evaluation.geometry import box_corners
 from stn_jax.evaluation.predictor import Predictor, load_predictor
 
 PHOTOS = 5
@@ -34,7 +35,7 @@ def draw_runs(runs: dict[str, Path]) -> Figure:
         photos = np.stack([record["photo"] for record in records])
         areas = predictor.read(photos).area
         for axis, record, area in zip(row, records, areas, strict=True):
-            outline_photo(axis, record["photo"], area, lesion=np.asarray(record["box"]))
+            outline_photo(axis, record["photo"], area, lesion=box_corners(record["box"]))
         draw_heatmaps(row, predictor, photos)
         metrics = json.loads((workdir / "evaluation" / "metrics.json").read_text())
         row[0].set_ylabel(f"{name}\n{metrics['correct']} of {metrics['n']} right", fontsize=9)

@@ -17,6 +17,7 @@ from jaxtyping import Bool, Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from stn_jax.drawing import MARK, MARK_COLOR
 from stn_jax.evaluation import metrics, selective
 from stn_jax.evaluation.intervals import group_members, wilson
 from stn_jax.evaluation.table import PredictionTable
@@ -107,11 +108,11 @@ def finish(figure: Figure, *, synthetic: bool) -> None:
         figure.text(
             0.995,
             0.005,
-            "SYNTHETIC photos",
+            MARK,
             ha="right",
             va="bottom",
             fontsize=7,
-            color=ORANGE,
+            color=MARK_COLOR,
             weight="bold",
         )
 

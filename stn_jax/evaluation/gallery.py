@@ -5,16 +5,15 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 from jaxtyping import Float, Int, UInt8
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from stn_jax.data.pipeline import Split
+from stn_jax.drawing import outline_photo, show
 from stn_jax.evaluation import geometry
 from stn_jax.evaluation.figures import STYLE, finish, save
 from stn_jax.evaluation.predictor import Predictor
 from stn_jax.evaluation.table import PredictionTable
 
-OUTLINE = "#ffd400"
 TITLES = {
     "surest_right": "Right, and the surest of it",
     "surest_wrong": "Wrong, and the surest of it",
@@ -90,45 +89,14 @@ def _gallery(
     return figure
 
 
-def outline_photo(
-    axes: Axes,
-    photo: UInt8[np.ndarray, "height width channel"],
-    area: Float[np.ndarray, "4 2"],
-    *,
-    lesion: Float[np.ndarray, "4"] | None = None,
-) -> None:
-    """Shows a photo with its area of interest outlined, and the lesion's true box where known."""
-    show(axes, photo)
-    if lesion is not None:
-        _outline(axes, geometry.box_corners(lesion), "white", "--")
-    _outline(axes, area, OUTLINE, "-")
-    height, width = photo.shape[:2]
-    axes.set_xlim(-0.5, width - 0.5)
-    axes.set_ylim(height - 0.5, -0.5)
-
-
-def show(axes: Axes, pixels: UInt8[np.ndarray, "height width channel"]) -> None:
-    """Shows pixels without any ticks."""
-    axes.imshow(pixels.squeeze(), cmap="gray" if pixels.shape[-1] == 1 else None, vmin=0, vmax=255)
-    axes.set_xticks([])
-    axes.set_yticks([])
-    axes.grid(visible=False)
-
-
-def _outline(axes: Axes, corners: Float[np.ndarray, "4 2"], color: str, line: str) -> None:
-    closed = np.concatenate([corners, corners[:1]]) - 0.5
-    axes.plot(*closed.T, color="black", linewidth=2.8, linestyle=line)
-    axes.plot(*closed.T, color=color, linewidth=1.4, linestyle=line)
-
-
 def _answer(table: PredictionTable, place: int) -> str:
     called, truly = (table.classes[index] for index in (table.predicted[place], table.label[place]))
     sure = f"{100 * table.confidence[place]:.1f} % sure"
     return f"{called}, {sure}" if called == truly else f"{called}, {sure}; truly {truly}"
 
 
-def _known(box: Float[np.ndarray, "4"]) -> Float[np.ndarray, "4"] | None:
-    return box if np.isfinite(box).all() else None
+def _known(box: Float[np.ndarray, "4"]) -> Float[np.ndarray, "4 2"] | None:
+    return geometry.box_corners(box) if np.isfinite(box).all() else None
 
 
 def _short(file: str, most: int = 40) -> str:

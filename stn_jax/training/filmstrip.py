@@ -5,7 +5,6 @@ that the strip grows on after an interruption; the pictures are drawn from those
 """
 
 from pathlib import Path
-from typing import Any
 
 import matplotlib.figure
 import numpy as np
@@ -13,12 +12,12 @@ from jaxtyping import Float
 from PIL import Image, ImageDraw
 
 from stn_jax.data.pipeline import Split
+from stn_jax.drawing import MARK, MARK_COLOR, OUTLINE, outline_photo, show
 from stn_jax.sampling import theta_to_box
 
 _MAX_COLUMNS = 7
 _MAX_PICTURES = 60
 _PICTURE_MS, _PICTURE_WIDTH, _TITLE = 200, 240, 24
-_OUTLINE, _MARK = "#ffd400", "#d55e00"
 
 
 class Filmstrip:
@@ -44,7 +43,7 @@ class Filmstrip:
         places = _some_of_each_class(split.labels, photos)
         self.photos = np.stack([split[place]["photo"] for place in places])
         self._transform = transform
-        self._mark = "SYNTHETIC photos" if synthetic else ""
+        self._mark = MARK if synthetic else ""
 
     @property
     def frames(self) -> list[Path]:
@@ -78,15 +77,14 @@ class Filmstrip:
         axes = figure.subplots(rows, columns, squeeze=False)
         last = dict(np.load(frames[-1]))
         for row in range(rows):
-            _show(axes[row, 0], self.photos[row])
-            self._outline(axes[row, 0], last["theta"][row])
+            outline_photo(axes[row, 0], self.photos[row], self._corners(last["theta"][row]))
             axes[row, 0].set_xlabel("area of interest at the end", fontsize=8)
-        axes[0, 0].set_title(self._mark, fontsize=9, color=_MARK, weight="bold")
+        axes[0, 0].set_title(self._mark, fontsize=9, color=MARK_COLOR, weight="bold")
         for column, path in enumerate(frames, start=1):
             frame = dict(np.load(path))
             axes[0, column].set_title(f"step {_step_of(path)}", fontsize=9)
             for row in range(rows):
-                _show(axes[row, column], frame["crops"][row])
+                show(axes[row, column], frame["crops"][row])
                 axes[row, column].set_xlabel(
                     _matrix(frame["theta"][row]), fontsize=8, family="monospace"
                 )
@@ -111,7 +109,7 @@ class Filmstrip:
         picture = Image.new("RGB", (size[0] * len(self.photos), 2 * size[1] + _TITLE), "white")
         draw = ImageDraw.Draw(picture)
         draw.text((6, 4), f"step {_step_of(path)}", fill="black", font_size=14)
-        draw.text((picture.width - 6, 4), self._mark, fill=_MARK, font_size=14, anchor="ra")
+        draw.text((picture.width - 6, 4), self._mark, fill=MARK_COLOR, font_size=14, anchor="ra")
         for i, (photo, theta, crop) in enumerate(
             zip(self.photos, frame["theta"], frame["crops"], strict=True)
         ):
@@ -120,17 +118,8 @@ class Filmstrip:
             picture.paste(_to_image(crop).resize(size), (left, _TITLE + size[1]))
             corners = np.clip(factor * self._corners(theta), 0, np.array(size) - 1)
             outline = [(left + x, _TITLE + y) for x, y in corners.tolist()]
-            draw.polygon(outline, outline=_OUTLINE, width=3)
+            draw.polygon(outline, outline=OUTLINE, width=3)
         return picture
-
-    def _outline(self, axes: Any, theta: Float[np.ndarray, "..."]) -> None:
-        size = self.photos.shape[1:3]
-        corners = self._corners(theta)
-        closed = np.concatenate([corners, corners[:1]]) - 0.5
-        axes.plot(*closed.T, color="black", linewidth=3)
-        axes.plot(*closed.T, color=_OUTLINE, linewidth=1.5)
-        axes.set_xlim(-0.5, size[1] - 0.5)
-        axes.set_ylim(size[0] - 0.5, -0.5)
 
     def _corners(self, theta: Float[np.ndarray, "..."]) -> Float[np.ndarray, "4 2"]:
         size = self.photos.shape[1:3]
@@ -156,12 +145,6 @@ def _step_of(frame: Path) -> int:
 
 def _to_image(pixels: np.ndarray) -> Image.Image:
     return Image.fromarray(pixels.squeeze()).convert("RGB")
-
-
-def _show(axes: Any, pixels: np.ndarray) -> None:
-    axes.imshow(pixels.squeeze(), cmap="gray" if pixels.shape[-1] == 1 else None)
-    axes.set_xticks([])
-    axes.set_yticks([])
 
 
 def _matrix(theta: Float[np.ndarray, "..."]) -> str:
