@@ -269,19 +269,21 @@ def print_table(results: Sequence[Mapping[str, Any]]) -> None:
             f"({right['value']:.1%}, {right['low']:.1%} to {right['high']:.1%}); found {found}"
         )
         folds = " ".join(f"{value:.3f}" for value in auroc["by_fold"])
-        print(f"  AUROC {_interval(auroc['mean'])}; folds {folds}; scale {result['scale']:.2f}")
+        print(f"  AUROC {_text(auroc['mean'])}; by fold {folds}; scale {result['scale']:.2f}")
         if against := result.get("against"):
             test = against["mcnemar"]
+            p = "" if test["p"] is None else f", p = {test['p']:.2g}"
             print(
-                f"  against {against['first']}: AUROC {_interval(against['auroc_difference'])}; "
-                f"right alone {test['theirs_only']} against {test['ours_only']}, p = {test['p']}"
+                f"  against {against['first']}: AUROC {_text(against['auroc_difference'], '+')}; "
+                f"right alone {test['theirs_only']} against {test['ours_only']}{p}"
             )
 
 
-def _interval(interval: Mapping[str, Any]) -> str:
+def _text(interval: Mapping[str, Any], sign: str = "") -> str:
     if interval["low"] is None:
         return f"{interval['value']} ({interval['reason']})"
-    return f"{interval['value']:+.3f} ({interval['low']:+.3f} to {interval['high']:+.3f})"
+    value, low, high = (f"{interval[name]:{sign}.3f}" for name in ("value", "low", "high"))
+    return f"{value} ({low} to {high})"
 
 
 def main() -> int:

@@ -65,7 +65,7 @@ def test_the_interval_of_the_mean_auroc_is_that_of_the_test_photos():
     assert 0.1 < mean["high"] - mean["low"] < 0.2
 
 
-def test_configurations_are_compared_on_the_folds_that_both_have():
+def test_configurations_are_compared_on_the_folds_that_both_have(capsys):
     other = make_run("b", 0, [0, 0, 1, 1], [0.1, 0.2, 0.9, 0.3])
     first, second = folds.summarise([FIRST[0], other, FIRST[1]])
     assert (first["configuration"], first["photos"], second["photos"]) == ("a", 8, 4)
@@ -74,6 +74,10 @@ def test_configurations_are_compared_on_the_folds_that_both_have():
     assert second["against"]["mcnemar"] == {"ours_only": 1, "theirs_only": 1, "p": 1.0}
     assert second["against"]["auroc_difference"]["value"] == 0.0
     folds.print_table([first, second])
+    printed = capsys.readouterr().out
+    assert "a: right 6 of 8 (75.0%, 40.9% to 92.9%); found benign 3 (75%, 30% to 95%)" in printed
+    assert "against a: AUROC 0.0 (too few photos" in printed
+    assert "right alone 1 against 1, p = 1" in printed
 
 
 def test_a_difference_is_the_others_auroc_minus_the_firsts():
