@@ -22,7 +22,6 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 import tensorflow_datasets as tfds
 from array_record.python.array_record_module import ArrayRecordWriter
-from PIL import Image
 
 from stn_jax.data.audit import Print, make_print
 from stn_jax.data.errors import DataError
@@ -280,9 +279,8 @@ _stop: multiprocessing.synchronize.Event
 def _start_worker(stop: multiprocessing.synchronize.Event) -> None:
     global _stop
     _stop = stop
-    # What a decoder has to say about a photo is in the report; keep freed memory for the next.
+    # What a decoder has to say about a photo is in the report.
     warnings.simplefilter("ignore")
-    Image.core.set_blocks_max(64)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 

@@ -10,6 +10,7 @@ import pytest
 import tensorflow_datasets as tfds
 from made_photos import encode, make_pixels
 
+from stn_jax.data import importer
 from stn_jax.data.errors import DataError
 from stn_jax.data.folder import Entry
 from stn_jax.data.importer import (
@@ -76,6 +77,13 @@ def test_records_hold_pixels_label_name_group_and_metadata(tmp_path):
     assert result.photos[0].pixel_count == 24 * 36
 
 
+@pytest.fixture
+def two_cores(monkeypatch):
+    """Several processes, on whatever machine: with one core there would be this one only."""
+    monkeypatch.setattr(importer, "_cores", lambda: 2)
+
+
+@pytest.mark.usefixtures("two_cores")
 @pytest.mark.parametrize("count", [2, 5])
 def test_every_shard_is_written_once_by_one_or_several_processes(tmp_path, count):
     shards = make_shards(tmp_path, count)
@@ -105,6 +113,7 @@ class DyingReader:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
+@pytest.mark.usefixtures("two_cores")
 def test_a_process_that_dies_is_an_error_that_says_what_to_do(tmp_path):
     with pytest.raises(DataError, match=r"import process died: out of memory \(lower --data\.max"):
         list(write_shards(make_shards(tmp_path, 4), DyingReader()))
@@ -218,6 +227,7 @@ class SlowReader:
         return Reading(pixels=np.zeros((24, 36, 3), np.uint8))
 
 
+@pytest.mark.usefixtures("two_cores")
 def test_when_nobody_wants_more_the_other_processes_stop_within_a_photo(tmp_path):
     (tmp_path / "marks").mkdir()
 
