@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from benchmarks import folds
+from benchmarks import folds, pooled
 from stn_jax.evaluation.table import make_table, write_table
 from stn_jax.training.loop import Outcome
 
@@ -26,8 +26,12 @@ def make_run(name, fold, labels, malignant):
         raw=np.stack([1 - malignant, malignant], axis=1),
         area=np.repeat(corners[None], len(labels), axis=0),
     )
-    metrics = {"photo_size": [126, 189], "model": {"step": 10 * fold, "weights": 7}}
-    return folds.Tested(name, fold, table, metrics, cpu_seconds=3.0)
+    metrics = {
+        "photo_size": [126, 189],
+        "model": {"step": 10 * fold, "weights": 7},
+        "git_revision": "abc",
+    }
+    return pooled.Tested(name, fold, table, metrics, cpu_seconds=3.0)
 
 
 FIRST = [
@@ -37,7 +41,7 @@ FIRST = [
 
 
 def test_counts_are_pooled_over_the_folds_and_aurocs_are_not():
-    result = folds.pool(FIRST)
+    result = pooled.pool(FIRST)
     assert (result["photos"], result["folds"]) == (8, [0, 1])
     assert result["right"]["count"] == 6
     assert result["right"]["low"] < result["right"]["value"] == 0.75 < result["right"]["high"]
@@ -45,13 +49,21 @@ def test_counts_are_pooled_over_the_folds_and_aurocs_are_not():
     assert result["auroc"]["by_fold"] == [1.0, 0.5]
     assert result["auroc"]["mean"]["value"] == 0.75
     assert result["auroc"]["sd"] == pytest.approx(np.sqrt(0.125))
+    assert (result["sure"]["photos"], result["sure"]["value"]) == (0, None)
+    assert result["git_revisions"] == ["abc"]
     assert result["scale"] == pytest.approx(0.5)
     assert (result["best_steps"], result["training_cpu_seconds"]) == ([0, 10], [3.0, 3.0])
 
 
+def test_those_it_is_at_least_95_percent_sure_of_are_counted():
+    runs = [make_run("a", f, [0, 1, 0, 1], [0.02, 0.96, 0.97, 0.9]) for f in range(2)]
+    sure = pooled.pool(runs)["sure"]
+    assert (sure["threshold"], sure["photos"], sure["count"]) == (0.95, 6, 4)
+
+
 def test_scores_of_different_folds_are_never_compared():
     shifted = [FIRST[0], make_run("a", 1, [0, 1, 0, 1], [0.02, 0.01, 0.03, 0.08])]
-    assert folds.pool(shifted)["auroc"] == folds.pool(FIRST)["auroc"]
+    assert pooled.pool(shifted)["auroc"] == pooled.pool(FIRST)["auroc"]
 
 
 def test_the_interval_of_the_mean_auroc_is_that_of_the_test_photos():
@@ -59,7 +71,7 @@ def test_the_interval_of_the_mean_auroc_is_that_of_the_test_photos():
     label = key.integers(2, size=200)
     score = np.clip(0.5 + 0.1 * label + 0.2 * key.normal(size=200), 0.01, 0.99)
     runs = [make_run("a", f, label[f::2].tolist(), score[f::2]) for f in range(2)]
-    mean = folds.pool(runs)["auroc"]["mean"]
+    mean = pooled.pool(runs)["auroc"]["mean"]
     assert mean["low"] < mean["value"] < mean["high"]
     # Hanley and McNeil's standard error of an AUROC near 0.64 from 100 and 100 photos is 0.04.
     assert 0.1 < mean["high"] - mean["low"] < 0.2
@@ -67,13 +79,13 @@ def test_the_interval_of_the_mean_auroc_is_that_of_the_test_photos():
 
 def test_configurations_are_compared_on_the_folds_that_both_have(capsys):
     other = make_run("b", 0, [0, 0, 1, 1], [0.1, 0.2, 0.9, 0.3])
-    first, second = folds.summarise([FIRST[0], other, FIRST[1]])
+    first, second = pooled.summarise([FIRST[0], other, FIRST[1]])
     assert (first["configuration"], first["photos"], second["photos"]) == ("a", 8, 4)
     assert "against" not in first
     assert second["against"]["first"] == "a"
     assert second["against"]["mcnemar"] == {"ours_only": 1, "theirs_only": 1, "p": 1.0}
     assert second["against"]["auroc_difference"]["value"] == 0.0
-    folds.print_table([first, second])
+    pooled.print_table([first, second])
     printed = capsys.readouterr().out
     assert "a: right 6 of 8 (75.0%, 40.9% to 92.9%); found benign 3 (75%, 30% to 95%)" in printed
     assert "against a: AUROC 0.0 (too few photos" in printed
@@ -82,14 +94,14 @@ def test_configurations_are_compared_on_the_folds_that_both_have(capsys):
 
 def test_a_difference_is_the_others_auroc_minus_the_firsts():
     better = make_run("b", 1, [0, 1, 0, 1], [0.2, 0.4, 0.3, 0.8])
-    _, second = folds.summarise([FIRST[1], better])
+    _, second = pooled.summarise([FIRST[1], better])
     assert second["against"]["auroc_difference"]["value"] == 0.5
     assert second["against"]["mcnemar"]["ours_only"] == 0
 
 
 def test_other_photos_are_not_compared():
     with pytest.raises(ValueError, match="fold 0 has other test photos under a"):
-        folds.compare([dataclasses.replace(FIRST[1], fold=0)], [FIRST[0]])
+        pooled.compare([dataclasses.replace(FIRST[1], fold=0)], [FIRST[0]])
 
 
 @pytest.mark.parametrize("name", folds.CONFIGURATIONS)
