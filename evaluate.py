@@ -20,7 +20,7 @@ class Command:
     from_predictions: Path | None = None
     """A predictions.csv to compute everything from again, without a model."""
     split: Literal["test", "val", "train"] = "test"
-    """Photos to evaluate on."""
+    """Photos to evaluate on; the results of val and train go into a folder of their own."""
     target_error: float = 0.1
     """Share of wrong answers that the threshold may let through, in (0, 1)."""
     certainty: float = 0.95

@@ -2,6 +2,8 @@
 
 Everything below `evaluation/` follows from two tables, `predictions.csv` of the split and
 `predictions_val.csv` of the validation photos that the temperature and threshold were chosen on.
+`evaluation/` itself is the test's; another split has a folder of its own in it, such as
+`evaluation/val/`, so that a look at it replaces nothing.
 """
 
 import dataclasses
@@ -29,6 +31,7 @@ from stn_jax.evaluation.tabulate import tabulate
 from stn_jax.training.workdir import Run, WorkdirError, read_run, write_atomically
 
 PREDICTIONS, VALIDATION = "predictions.csv", "predictions_val.csv"
+OTHER_SPLITS = ("val", "train")
 _AUDIT = ("refused", "dropped", "duplicates")
 """What an import counts besides the photos it takes."""
 
@@ -46,7 +49,8 @@ def evaluate(
 ) -> dict[str, Any]:
     """Evaluates the best weights of a run on every photo of a split.
 
-    Writes `evaluation/` in the workdir: predictions.csv, metrics.json, report.html, figures.
+    Writes `evaluation/` in the workdir, or `evaluation/SPLIT/` for another split than the test:
+    predictions.csv, metrics.json, report.html, figures.
     Temperature and threshold come from the validation photos alone.
 
     Args:
@@ -70,7 +74,7 @@ def evaluate(
     workdir, console = Path(workdir), console or Console(soft_wrap=True, highlight=False)
     predictor = load_predictor(workdir)
     dataset = _same_photos(predictor.run, data_root)
-    others = [_read_other(Path(other)) for other in compare]
+    others = [_read_other(Path(other), split) for other in compare]
     console.print(
         f"{_kind(predictor.run)}: weights of step {predictor.step} on "
         f"{len(dataset.splits[split])} {split} photos",
@@ -79,8 +83,8 @@ def evaluate(
     validation, table = _predict(
         predictor, dataset, split=split, masks=None if masks is None else Path(masks)
     )
-    folder = workdir / METRICS.parent
-    folder.mkdir(exist_ok=True)
+    folder = folder_of(workdir, split)
+    folder.mkdir(parents=True, exist_ok=True)
     facts = _facts(predictor, dataset)
     if others:
         facts["compared"] = [_compared(table, *other) for other in others]
@@ -93,6 +97,12 @@ def evaluate(
     _tell(folder, metrics, workdir, console)
     console.print(f"figures: {folder / 'figures'}", markup=False)
     return metrics
+
+
+def folder_of(workdir: Path, split: str) -> Path:
+    """Where the evaluation of a split lies in a workdir."""
+    folder = workdir / METRICS.parent
+    return folder if split == "test" else folder / split
 
 
 def evaluate_predictions(
@@ -109,7 +119,8 @@ def evaluate_predictions(
     model, the data) is taken over from the metrics.json beside it, where there is one.
 
     Args:
-      file: predictions.csv; results go beside it.
+      file: predictions.csv; results go beside it. Those of `predictions_val.csv` go into `val/`
+        beside it, where they replace nothing of the test.
       target_error: share of wrong answers that the threshold may let through.
       certainty: how sure that promise must be.
       console: where the summary goes; standard output by default.
@@ -121,16 +132,21 @@ def evaluate_predictions(
       TableError: the file is no table of predictions.
     """
     file, console = Path(file), console or Console(soft_wrap=True, highlight=False)
-    folder = file.parent
     table = read_table(file)
-    beside = folder / VALIDATION
-    validation = read_table(beside) if beside.is_file() and beside != file else None
-    facts = _known_facts(folder, file)
+    beside = file.with_name(VALIDATION)
+    validation = read_table(beside) if beside.is_file() else None
+    facts = _known_facts(file)
+    folder = file.parent
+    if file.name == VALIDATION:
+        facts = {name: fact for name, fact in facts.items() if name != "compared"}
+        facts["split"], folder = "val", folder / "val"
+        folder.mkdir(exist_ok=True)
     metrics, table = _conclude(
         folder, table, validation, facts, split=facts["split"], wanted=(target_error, certainty)
     )
-    _draw(folder, table, metrics, curves=folder.parent / "metrics.jsonl")
-    _tell(folder, metrics, folder.parent, console)
+    workdir = folder.parent.parent if folder.name in OTHER_SPLITS else folder.parent
+    _draw(folder, table, metrics, curves=workdir / "metrics.jsonl")
+    _tell(folder, metrics, workdir, console)
     return metrics
 
 
@@ -243,8 +259,9 @@ def _facts(predictor: Predictor, dataset: PhotoDataset) -> dict[str, Any]:
     }
 
 
-def _known_facts(folder: Path, file: Path) -> dict[str, Any]:
+def _known_facts(file: Path) -> dict[str, Any]:
     """The same for a table alone: what an earlier evaluation wrote beside it, else nothing."""
+    known = file.with_name(METRICS.name)
     unknown = {
         "split": "test",
         "source": file.name,
@@ -258,23 +275,24 @@ def _known_facts(folder: Path, file: Path) -> dict[str, Any]:
         "git_revision": None,
         "unknown": "from a table of predictions alone: neither the model nor the data are known",
     }
-    if not (folder / METRICS.name).is_file():
+    if not known.is_file():
         return unknown
     try:
-        before = json.loads((folder / METRICS.name).read_text())
+        before = json.loads(known.read_text())
         return {name: before[name] for name in (*unknown, "compared") if name in before}
     except (ValueError, KeyError) as error:
         raise TableError(
-            f"{folder / METRICS.name} is damaged ({error!r}): remove it, or evaluate the workdir"
+            f"{known} is damaged ({error!r}): remove it, or evaluate the workdir"
         ) from error
 
 
-def _read_other(workdir: Path) -> tuple[str, PredictionTable]:
+def _read_other(workdir: Path, split: str) -> tuple[str, PredictionTable]:
     """Name and predictions of a run to compare with."""
-    run, file = read_run(workdir), workdir / METRICS.parent / PREDICTIONS
+    run, file = read_run(workdir), folder_of(workdir, split) / PREDICTIONS
     if not file.is_file():
         raise WorkdirError(
-            f"--compare {workdir}: not evaluated yet: python evaluate.py --workdir {workdir}"
+            f"--compare {workdir}: not evaluated on its {split} photos yet: "
+            f"python evaluate.py --workdir {workdir} --split {split}"
         )
     names = {
         "identity": "the same network on the whole photo, shrunk (no zoom)",

@@ -21,7 +21,7 @@ _FIGURES = {
     ),
     "confidence": (
         "How sure it was, right and wrong",
-        "Each mark is a test photo, as high as the network was sure. A good network has its wrong "
+        "Each mark is a photo, as high as the network was sure. A good network has its wrong "
         "answers low, where it can be told to stay silent.",
     ),
     "risk_coverage": (

@@ -39,8 +39,8 @@ def copy(evaluated, tmp_path):
     return workdir
 
 
-def metrics_of(workdir: Path) -> dict:
-    return json.loads((workdir / "evaluation/metrics.json").read_text())
+def metrics_of(workdir: Path, folder: str = "evaluation") -> dict:
+    return json.loads((workdir / folder / "metrics.json").read_text())
 
 
 def test_every_test_photo_once_and_in_order(evaluated):
@@ -114,6 +114,36 @@ def test_predictions_alone_give_the_same_metrics(copy):
     assert (copy / "evaluation/report.html").is_file()
 
 
+def test_another_split_leaves_the_test_alone(copy):
+    """By the model, and then from the table of validation photos alone."""
+    files = sorted(path for path in (copy / "evaluation").rglob("*") if path.is_file())
+    before = {path: path.read_bytes() for path in files}
+    stn_jax.evaluate(copy, split="val")
+    metrics, ours = metrics_of(copy, "evaluation/val"), copy / "evaluation/val"
+    assert (metrics["split"], metrics["n"]) == ("val", 24)
+    assert "What it looked at while it learned" in (ours / "report.html").read_text()
+    by_model = read_table(ours / "predictions.csv").probabilities
+    shutil.rmtree(ours)
+    evaluate_predictions(copy / "evaluation/predictions_val.csv")
+    again = metrics_of(copy, "evaluation/val")
+    np.testing.assert_array_equal(read_table(ours / "predictions.csv").probabilities, by_model)
+    for known in ("split", "correct", "auroc", "temperature", "selective", "model", "data"):
+        assert again[known] == metrics[known]
+    assert "What it looked at while it learned" in (ours / "report.html").read_text()
+    assert {path: path.read_bytes() for path in files} == before
+
+
+def test_another_split_is_compared_with_the_same_split(copy, evaluated):
+    with pytest.raises(WorkdirError, match="not evaluated on its val photos yet"):
+        stn_jax.evaluate(copy, split="val", compare=[evaluated])
+    stn_jax.evaluate(copy, split="val")
+    stn_jax.evaluate(copy, split="val", compare=[copy])
+    metrics = metrics_of(copy, "evaluation/val")
+    assert metrics["compared"][0]["correct"] == metrics["correct"]
+    evaluate_predictions(copy / "evaluation/val/predictions.csv")
+    assert metrics_of(copy, "evaluation/val") == metrics
+
+
 def test_a_bare_table_is_evaluated_as_far_as_it_goes(make_predictions, tmp_path):
     table = make_predictions(60).calibrated(temperature=2.0, threshold=0.9)
     write_table(table, tmp_path / "mine.csv")
@@ -158,7 +188,7 @@ def test_compared_with_another_run_on_the_same_photos(copy, evaluated):
 
 
 def test_compared_with_what_cannot_be_compared(copy, evaluated, trained, make_predictions):
-    with pytest.raises(WorkdirError, match="not evaluated yet"):
+    with pytest.raises(WorkdirError, match="not evaluated on its test photos yet"):
         stn_jax.evaluate(copy, compare=[trained])
     other = copy.parent / "other"
     shutil.copytree(evaluated, other)
