@@ -13,10 +13,10 @@ Each run keeps its workdir: one that is done is not done again, one that was sto
 
     python -m benchmarks.folds --root ISIC2016 --output benchmarks/results/folds.json
 
-The 25 runs take about 70 minutes on one CPU core: a step takes 0.28 s with the paper's network, 0.12
-with isic2016, 0.08 without a learned zoom, 0.19 with glimpses; compiling and evaluating half a minute
-a run. Steps were chosen by the validation loss of the first fold alone: the paper's network had its
-least after 250 (of 340 then done), isic2016 before 500 (of 1,500).
+The 25 runs take about 70 minutes on one CPU core: a step takes 0.28 s with the paper's network,
+0.12 with isic2016, 0.08 without a learned zoom, 0.19 with glimpses; compiling and evaluating half a
+minute a run. Steps were chosen by the validation loss of the first fold alone: the paper's network
+had its least after 250 (of 340 then done), isic2016 before 500 (of 1,500).
 """
 
 import dataclasses
