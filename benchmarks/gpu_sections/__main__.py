@@ -10,40 +10,10 @@ import os
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from benchmarks.gpu_sections.report import Row
 from benchmarks.gpu_sections.scale import FULL, TINY
-
-Task = tuple[str, Callable[[], Row]]
-"""What is asked, and a function that finds it."""
-
-
-def answer(tasks: Iterable[Task], time_left: Callable[[], float]) -> Iterator[Row]:
-    """Does the tasks for which there is time; one that fails does not stop the others.
-
-    A task is begun while as much time is left as the longest before it took.
-    """
-    longest = 0.0
-    for what, task in tasks:
-        before = time_left()
-        if before < longest:
-            reason = f"the one before took {longest:.0f} s, and {max(before, 0):.0f} s are left"
-            yield {"what": what, "left_out": reason}
-            continue
-        try:
-            row = task()
-        except Exception as error:  # whatever a contestant dies of, the others go on
-            traceback.print_exc()
-            row = {"failed": _in_a_line(error)}
-        yield {"what": what, **row}
-        longest = max(longest, before - time_left())
-
-
-def _in_a_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines() or [""]
-    return f"{type(error).__name__}: {lines[0][:300]}"
+from benchmarks.gpu_sections.tasks import answer, in_a_line
 
 
 def main() -> int:
@@ -74,7 +44,7 @@ def main() -> int:
         return 1
     except Exception as error:
         traceback.print_exc()
-        say({"error": _in_a_line(error)})
+        say({"error": in_a_line(error)})
         return 1
     return 0
 

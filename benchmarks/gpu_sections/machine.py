@@ -4,21 +4,21 @@ import importlib.metadata
 import os
 import platform
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import jax
 
-from benchmarks.gpu_sections.report import Row
 from benchmarks.gpu_sections.scale import Scale
+from benchmarks.gpu_sections.tasks import Task, TimeLeft
 from stn_jax.training.memory import device_bytes
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "grain", "tensorflow-datasets", "torch")
 
 
-def tasks(scale: Scale, time_left: Callable[[], float]) -> Iterator[tuple[str, Callable[[], Row]]]:
+def tasks(scale: Scale, time_left: TimeLeft) -> Iterator[Task]:
     """The one answer: the device, its memory and driver, and versions."""
-    yield "machine", describe
+    yield Task("machine", describe)
 
 
 def describe() -> dict[str, Any]:

@@ -6,6 +6,7 @@ import jax
 
 from benchmarks.gpu_sections.report import Row
 from benchmarks.gpu_sections.scale import Precision, Scale
+from benchmarks.gpu_sections.tasks import Task, TimeLeft
 from benchmarks.gpu_sections.trainer import Trainer
 from stn_jax.training.memory import device_bytes, largest_batch, step_bytes
 
@@ -13,7 +14,7 @@ STEP = 0.1
 """The largest batch is found to within this part of it."""
 
 
-def tasks(scale: Scale, time_left: Callable[[], float]) -> Iterator[tuple[str, Callable[[], Row]]]:
+def tasks(scale: Scale, time_left: TimeLeft) -> Iterator[Task]:
     """The smallest first: the allocator's peak is that of all steps so far."""
     available = scale.memory_bytes or device_bytes()
     estimates: dict[Precision, int] = {}
@@ -23,10 +24,10 @@ def tasks(scale: Scale, time_left: Callable[[], float]) -> Iterator[tuple[str, C
         estimates[precision] = row["largest_batch_by_estimate"]
         return row
 
-    yield f"a step with {scale.batch_size} photos, bfloat16", lambda: task("bfloat16")
-    yield f"a step with {scale.batch_size} photos, float32", lambda: task("float32")
+    yield Task(f"a step with {scale.batch_size} photos, bfloat16", lambda: task("bfloat16"))
+    yield Task(f"a step with {scale.batch_size} photos, float32", lambda: task("float32"))
     if "bfloat16" in estimates:
-        yield (
+        yield Task(
             "the largest batch, bfloat16",
             lambda: find_largest(scale, estimates["bfloat16"], available, time_left),
         )
@@ -50,9 +51,7 @@ def measure(scale: Scale, precision: Precision, available: int) -> Row:
     return row
 
 
-def find_largest(
-    scale: Scale, estimate: int, available: int, time_left: Callable[[], float]
-) -> Row:
+def find_largest(scale: Scale, estimate: int, available: int, time_left: TimeLeft) -> Row:
     """Begins with the estimate, which training prints, and goes up or down from there."""
     largest, tried = search(
         max(estimate, 1), lambda batch: fits(scale, batch, available), time_left
@@ -62,7 +61,7 @@ def find_largest(
 
 
 def search(
-    start: int, fits: Callable[[int], bool], time_left: Callable[[], float]
+    start: int, fits: Callable[[int], bool], time_left: TimeLeft
 ) -> tuple[int | None, dict[int, bool]]:
     """Finds the largest number that fits, in steps, while there is time for another.
 

@@ -18,6 +18,7 @@ from typing import Literal
 
 from benchmarks.gpu_sections.report import Row
 from benchmarks.gpu_sections.scale import Scale
+from benchmarks.gpu_sections.tasks import Task, TimeLeft
 from stn_jax.config import Config
 from stn_jax.data.builder import prepare
 from stn_jax.training.loop import train
@@ -26,7 +27,7 @@ ENDING_SHARE = 0.2
 """Part of the time that is left for the last validation, for saving, and for the other task."""
 
 
-def tasks(scale: Scale, time_left: Callable[[], float]) -> Iterator[tuple[str, Callable[[], Row]]]:
+def tasks(scale: Scale, time_left: TimeLeft) -> Iterator[Task]:
     """All batches with the photos on the device; some with the photos read from the disk."""
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
@@ -34,11 +35,16 @@ def tasks(scale: Scale, time_left: Callable[[], float]) -> Iterator[tuple[str, C
         def task(cache: Literal["device", "host"], batches: int) -> Callable[[], Row]:
             return lambda: measure(_config(scale, cache, batches, place), place / cache, time_left)
 
-        yield "making the photos", lambda: make_photos(_config(scale, "device", 1, place))
-        yield f"{scale.batches} batches, photos on the device", task("device", scale.batches)
-        yield (
+        yield Task("making the photos", lambda: make_photos(_config(scale, "device", 1, place)))
+        yield Task(
+            f"{scale.batches} batches, photos on the device",
+            task("device", scale.batches),
+            least=scale.starting_seconds,
+        )
+        yield Task(
             f"{scale.input_batches} batches, photos read from the disk",
             task("host", scale.input_batches),
+            least=scale.starting_seconds,
         )
 
 
@@ -52,7 +58,7 @@ def make_photos(config: Config) -> Row:
     }
 
 
-def measure(config: Config, workdir: Path, time_left: Callable[[], float]) -> Row:
+def measure(config: Config, workdir: Path, time_left: TimeLeft) -> Row:
     """Trains, asked to stop before the time is over; says how far it came and how fast.
 
     Returns:

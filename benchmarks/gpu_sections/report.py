@@ -1,6 +1,7 @@
 """What is known so far, on the disk and on the screen."""
 
 import json
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ class Report:
     def __init__(self, path: Path, *, machine: Row, **about: Any):
         self._path = path
         self._sections: dict[str, dict[str, Any]] = {}
+        self._started = time.monotonic()
         self._values = {**about, "machine": machine, "sections": self._sections}
         print(_as_line(machine), flush=True)
 
@@ -43,6 +45,7 @@ class Report:
     def start(self, name: str, seconds: float) -> None:
         """Notes that a section has begun, and how long it may take."""
         print(f"{name} (at most {seconds:.0f} s)", flush=True)
+        self._started = time.monotonic()
         self._change(name, status="running", seconds_allowed=round(seconds, 1), results=[])
 
     def add(self, name: str, row: Row) -> None:
@@ -52,11 +55,11 @@ class Report:
 
     def finish(self, name: str, status: str, reason: str | None) -> None:
         """Notes how a section ended, and why where it did not run to its end."""
-        if reason is None:
-            self._change(name, status=status)
-        else:
+        ending = {"status": status, "seconds": round(time.monotonic() - self._started, 1)}
+        if reason is not None:
             print(f"  {status}: {reason}", flush=True)
-            self._change(name, status=status, reason=reason)
+            ending["reason"] = reason
+        self._change(name, **ending)
 
     def _change(self, name: str, **values: Any) -> None:
         self._sections[name].update(values)

@@ -18,6 +18,7 @@ from jaxtyping import PyTree
 
 from benchmarks.gpu_sections.report import Row
 from benchmarks.gpu_sections.scale import Scale
+from benchmarks.gpu_sections.tasks import Task, TimeLeft
 from stn_jax.models import make_model
 from stn_jax.training.checkpoint import CheckpointStore, on_one_device
 from stn_jax.training.loop import train
@@ -27,9 +28,9 @@ from stn_jax.training.workdir import read_run
 STEPS, STOP = 6, 3
 
 
-def tasks(scale: Scale, time_left: Callable[[], float]) -> Iterator[tuple[str, Callable[[], Row]]]:
+def tasks(scale: Scale, time_left: TimeLeft) -> Iterator[Task]:
     """The one question."""
-    yield f"{STEPS} batches against {STOP} and {STEPS - STOP}, bfloat16", lambda: compare(scale)
+    yield Task(f"{STEPS} batches against {STOP} and {STEPS - STOP}", lambda: compare(scale))
 
 
 def compare(scale: Scale) -> Row:

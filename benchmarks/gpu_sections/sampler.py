@@ -24,6 +24,7 @@ import numpy as np
 
 from benchmarks.gpu_sections.report import Row
 from benchmarks.gpu_sections.scale import Scale
+from benchmarks.gpu_sections.tasks import Task, TimeLeft
 from benchmarks.sampler import (
     SCENES,
     TASKS,
@@ -43,7 +44,7 @@ os.environ["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"
 _FLOAT_BYTES = 4
 
 
-def tasks(scale: Scale, time_left: Callable[[], float]) -> Iterator[tuple[str, Callable[[], Row]]]:
+def tasks(scale: Scale, time_left: TimeLeft) -> Iterator[Task]:
     """The copy first, whose speed the rows after it are measured by; then the scenes."""
     speed: list[float] = []
 
@@ -51,7 +52,7 @@ def tasks(scale: Scale, time_left: Callable[[], float]) -> Iterator[tuple[str, C
         speed.append(copy_bandwidth(scale))
         return {"gigabytes_per_second": speed[0] / 1e9}
 
-    yield "copying within the device's memory", copy
+    yield Task("copying within the device's memory", copy)
     larger = [
         scene._replace(photos=(scale.sampler_photos * scene.photos[0], *scene.photos[1:]))
         for scene in SCENES
@@ -60,7 +61,7 @@ def tasks(scale: Scale, time_left: Callable[[], float]) -> Iterator[tuple[str, C
         # Made when the first task asks, and given up before the next scene's.
         contestants = functools.cache(functools.partial(make_contestants, scene, scale))
         for task in TASKS:
-            yield (
+            yield Task(
                 f"{scene.photos[0]} photos, {scene.name}: {task}",
                 functools.partial(compare, scene, task, contestants, scale, speed),
             )

@@ -29,6 +29,7 @@ class Scale:
       model: what the network has instead of the paper's layers.
       batches: of the whole training that is timed.
       input_batches: of the training whose photos come from the disk.
+      starting_seconds: without which a training does not come to its first batch.
       photos: for training.
       held_out: photos for validation, and as many for the test.
       rounds: measured rounds of a step.
@@ -46,6 +47,7 @@ class Scale:
     model: dict[str, Any]
     batches: int
     input_batches: int
+    starting_seconds: float
     photos: int
     held_out: int
     rounds: int
@@ -83,6 +85,7 @@ FULL = Scale(
     model={},
     batches=10_000,
     input_batches=300,
+    starting_seconds=40,
     photos=300,
     held_out=30,
     rounds=5,
@@ -110,6 +113,7 @@ TINY = Scale(
     },
     batches=30,
     input_batches=10,
+    starting_seconds=0,
     photos=12,
     held_out=4,
     rounds=1,

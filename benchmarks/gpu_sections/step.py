@@ -10,6 +10,7 @@ import jax
 from benchmarks.gpu_sections.peaks import peak_flops, step_flops
 from benchmarks.gpu_sections.report import Row
 from benchmarks.gpu_sections.scale import Precision, Scale
+from benchmarks.gpu_sections.tasks import Task, TimeLeft
 from benchmarks.gpu_sections.trainer import Trainer
 
 OPTIONS: dict[str, dict[str, Any]] = {
@@ -20,22 +21,22 @@ OPTIONS: dict[str, dict[str, Any]] = {
 """XLA's options that are tried, one by one."""
 
 
-def tasks(scale: Scale, time_left: Callable[[], float]) -> Iterator[tuple[str, Callable[[], Row]]]:
+def tasks(scale: Scale, time_left: TimeLeft) -> Iterator[Task]:
     """The precisions first, then ways to dispatch, then options of the compiler."""
 
     def task(precision: Precision, **variant: Any) -> Callable[[], Row]:
         return lambda: measure(scale, precision, **variant)
 
-    yield "bfloat16", task("bfloat16")
-    yield "TF32", task("tf32")
-    yield "float32", task("float32")
-    yield "bfloat16, photos on the device", task("bfloat16", resident=True)
-    yield (
+    yield Task("bfloat16", task("bfloat16"))
+    yield Task("TF32", task("tf32"))
+    yield Task("float32", task("float32"))
+    yield Task("bfloat16, photos on the device", task("bfloat16", resident=True))
+    yield Task(
         f"bfloat16, photos on the device, {scale.steps} steps in a dispatch",
         task("bfloat16", resident=True, together=scale.steps),
     )
     for name, options in OPTIONS.items():
-        yield f"bfloat16, {name}", task("bfloat16", options=options)
+        yield Task(f"bfloat16, {name}", task("bfloat16", options=options))
 
 
 def measure(scale: Scale, precision: Precision, **variant: Any) -> Row:

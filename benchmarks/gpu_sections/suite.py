@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest  # noqa: F401 (so that its absence is said)
@@ -18,14 +18,15 @@ import pytest  # noqa: F401 (so that its absence is said)
 from benchmarks.gpu_sections.report import Row
 from benchmarks.gpu_sections.running import ROOT
 from benchmarks.gpu_sections.scale import Scale
+from benchmarks.gpu_sections.tasks import Task, TimeLeft
 
 MOST_PROCESSES = 8
 
 
-def tasks(scale: Scale, time_left: Callable[[], float]) -> Iterator[tuple[str, Callable[[], Row]]]:
+def tasks(scale: Scale, time_left: TimeLeft) -> Iterator[Task]:
     """File by file, so that one that takes too long does not take the others with it."""
     for file in scale.test_files:
-        yield file, lambda file=file: run(file, time_left())
+        yield Task(file, lambda file=file: run(file, time_left()))
 
 
 def run(file: str, seconds: float) -> Row:

@@ -3,12 +3,13 @@
 import os
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import torch
 
 from benchmarks.gpu_sections.report import Row
 from benchmarks.gpu_sections.scale import Precision, Scale
+from benchmarks.gpu_sections.tasks import Task, TimeLeft
 from benchmarks.gpu_sections.trainer import NoisePhotos, Trainer
 from benchmarks.torch_peer import Layout, STNClassifier, make_step, memory_format, to_tensor
 
@@ -24,7 +25,7 @@ WAYS: tuple[tuple[bool, Layout], ...] = (
 """Whether torch compiles, and its layout of memory."""
 
 
-def tasks(scale: Scale, time_left: Callable[[], float]) -> Iterator[tuple[str, Callable[[], Row]]]:
+def tasks(scale: Scale, time_left: TimeLeft) -> Iterator[Task]:
     """Every way in bfloat16; in the other precisions the layout that convolutions prefer."""
     for precision in ("bfloat16", "tf32", "float32"):
         ours: Trainer | None = None
@@ -35,7 +36,7 @@ def tasks(scale: Scale, time_left: Callable[[], float]) -> Iterator[tuple[str, C
             return compare(ours, scale, precision, compiled=compiled, layout=layout)
 
         for compiled, layout in WAYS if precision == "bfloat16" else WAYS[:2]:
-            yield (
+            yield Task(
                 f"{'compiled' if compiled else 'eager'}, {layout}, {precision}",
                 lambda task=task, arguments=(precision, compiled, layout): task(*arguments),
             )
