@@ -73,6 +73,7 @@ class Contestant:
         self.name = name
         self._process = ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"))
         self.weights, self.first = self._ask(step_worker.start, name, config)
+        print(f"{name}: first step {self.first.seconds:.1f} s", file=sys.stderr)
         self.turns: list[Turn] = []
 
     def __enter__(self) -> "Contestant":
