@@ -1,0 +1,78 @@
+"""The table of distorted MNIST: what it counts, and that every run is a configuration."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from benchmarks import mnist
+
+
+def made(task, transform, seed, wrong, digits=1000, seconds=10):
+    return {
+        "task": task,
+        "transform": transform,
+        "seed": seed,
+        "wrong": wrong,
+        "digits": digits,
+        "training_cpu_seconds": seconds,
+    }
+
+
+def test_brings_the_seeds_of_a_network_together():
+    runs = [
+        made("RTS", "identity", 0, 10),
+        made("RTS", "affine", 0, 6, seconds=7),
+        made("RTS", "identity", 1, 14),
+        made("RTS", "affine", 1, 8, seconds=9),
+    ]
+    identity, affine = mnist.summarise(runs)
+    assert (identity["transform"], affine["transform"]) == ("identity", "affine")
+    assert identity["errors"] == pytest.approx([1.0, 1.4])
+    assert identity["mean"] == pytest.approx(1.2)
+    assert identity["deviation"] == pytest.approx(0.2828, abs=1e-4)
+    assert (identity["wrong"], identity["digits"]) == (24, 2000)
+    low, high = identity["interval"]
+    assert 0.8 < low < 1.2 < high < 1.8
+    assert identity["published"] == 0.8
+    assert affine["training_cpu_seconds"] == 8
+
+
+def test_one_seed_has_no_deviation_and_some_errors_were_never_published():
+    (row,) = mnist.summarise([made("TC", "tps", 0, 30)])
+    assert row["deviation"] is None
+    assert row["published"] is None
+
+
+def test_prints_counts_beside_every_rate(capsys):
+    mnist.print_table(mnist.summarise([made("TC", "affine", 0, 31)]))
+    printed = capsys.readouterr().out
+    assert "3.10" in printed
+    assert "31 of 1000" in printed
+    assert "1.7" in printed
+
+
+@pytest.mark.parametrize("task", mnist.PUBLISHED)
+@pytest.mark.parametrize("transform", ["identity", "affine"])
+def test_runs_differ_by_seed_and_steps_alone(task, transform):
+    options = mnist.Options(root="digits", steps=7)
+    config = mnist.make_config(task, transform, 3, options)
+    assert (config.train.seed, config.train.steps, config.data.root) == (3, 7, "digits")
+    assert config.data.mnist.task == task
+    assert config.model.transform == transform
+
+
+def test_a_run_is_trained_once(tmp_path, monkeypatch):
+    if "STN_JAX_DATA" not in os.environ:
+        pytest.skip("STN_JAX_DATA names no folder of real data")
+    options = mnist.Options(root=str(Path(os.environ["STN_JAX_DATA"]) / "mnist"), steps=1)
+    config = mnist.make_config("R", "affine", 0, options)
+    config = mnist.change(config, train={"batch_size": 8, "warmup_steps": 0})
+    first = mnist.run(config, tmp_path / "run")
+    assert first["digits"] == 10_000
+    assert 0 < first["wrong"] <= 10_000
+    monkeypatch.setattr(mnist, "train_to_the_end", None)
+    assert mnist.run(config, tmp_path / "run") == first
+    mnist.write(tmp_path / "mnist.json", [made("R", "affine", 0, 1) | first])
+    assert json.loads((tmp_path / "mnist.json").read_text())["rows"][0]["digits"] == 10_000
