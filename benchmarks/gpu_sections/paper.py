@@ -21,6 +21,7 @@ from benchmarks.gpu_sections.scale import Scale
 from benchmarks.gpu_sections.tasks import Task, TimeLeft
 from stn_jax.config import Config
 from stn_jax.data.builder import prepare
+from stn_jax.training.errors import Interrupted
 from stn_jax.training.loop import train
 
 ENDING_SHARE = 0.2
@@ -33,9 +34,11 @@ def tasks(scale: Scale, time_left: TimeLeft) -> Iterator[Task]:
         place = Path(folder)
 
         def task(cache: Literal["device", "host"], batches: int) -> Callable[[], Row]:
-            return lambda: measure(_config(scale, cache, batches, place), place / cache, time_left)
+            return lambda: measure(
+                make_config(scale, cache, batches, place), place / cache, time_left
+            )
 
-        yield Task("making the photos", lambda: make_photos(_config(scale, "device", 1, place)))
+        yield Task("making the photos", lambda: make_photos(make_config(scale, "device", 1, place)))
         yield Task(
             f"{scale.batches} batches, photos on the device",
             task("device", scale.batches),
@@ -65,10 +68,15 @@ def measure(config: Config, workdir: Path, time_left: TimeLeft) -> Row:
       batches; seconds of training; seconds of the whole call, which starts, compiles, validates and
       saves, too; photos_per_second and input_stall in the training; and where it was stopped, what
       all batches would have taken at this speed.
+
+    Raises:
+      TimeoutError: when it did not come to the first batch.
     """
-    before = time.perf_counter()
-    with _stopped_after((1 - ENDING_SHARE) * time_left()):
+    before, outcome = time.perf_counter(), None
+    with contextlib.suppress(Interrupted), stopped_after((1 - ENDING_SHARE) * time_left()):
         outcome = train(config, workdir)
+    if outcome is None or not outcome.step:
+        raise TimeoutError("the time was over before the first batch")
     whole = time.perf_counter() - before
     batches, seconds, stalled = read_speed(workdir / "metrics.jsonl", config.train.batch_size)
     row = {
@@ -94,7 +102,9 @@ def read_speed(metrics: Path, batch_size: int) -> tuple[int, float, float]:
     return batches, seconds, stalled
 
 
-def _config(scale: Scale, cache: Literal["device", "host"], batches: int, folder: Path) -> Config:
+def make_config(
+    scale: Scale, cache: Literal["device", "host"], batches: int, folder: Path
+) -> Config:
     config = scale.config(
         "bfloat16",
         steps=batches,
@@ -107,7 +117,7 @@ def _config(scale: Scale, cache: Literal["device", "host"], batches: int, folder
 
 
 @contextlib.contextmanager
-def _stopped_after(seconds: float) -> Iterator[None]:
+def stopped_after(seconds: float) -> Iterator[None]:
     """Asks this process to stop, as a person would, should the block take longer."""
     timer = threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGTERM))
     timer.start()

@@ -1,0 +1,384 @@
+"""The one command for a GPU, tried at tiny sizes on whatever is there."""
+
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import psutil
+import pytest
+
+from benchmarks.gpu import SECTIONS
+from benchmarks.gpu_sections import memory, paper, peaks, sampler, step, suite
+from benchmarks.gpu_sections.report import Report
+from benchmarks.gpu_sections.running import ROOT, Running
+from benchmarks.gpu_sections.scale import FULL, TINY
+from benchmarks.gpu_sections.schedule import Section, allow
+from benchmarks.gpu_sections.tasks import Task, answer
+from benchmarks.sampler import SCENES, Scene
+from stn_jax.models import make_model
+from stn_jax.sampling import spatial_transform
+from stn_jax.training.errors import Interrupted
+from stn_jax.training.interrupts import StopSignal
+from stn_jax.training.loop import Outcome
+
+COMMAND = [sys.executable, "benchmarks/gpu.py"]
+ON_CPU = {**os.environ, "JAX_PLATFORMS": "cpu"}
+
+
+def start(*options: str | Path) -> subprocess.Popen:
+    return subprocess.Popen(
+        [*COMMAND, *map(str, options)],
+        cwd=ROOT,
+        env=ON_CPU,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def read(folder: Path) -> dict:
+    return json.loads((folder / "gpu.json").read_text())
+
+
+class TestTime:
+    def test_the_first_gets_its_least_and_its_part_of_the_rest(self):
+        sections = [Section("a", least=10, share=3), Section("b", least=20, share=1)]
+        assert allow(sections, 70) == 10 + 40 * 3 / 4
+        assert allow(sections[1:], 70) == 70
+
+    def test_what_does_not_fit_leaves_its_time_to_the_others(self):
+        sections = [Section(name, least, 1) for name, least in [("a", 10), ("b", 90), ("c", 20)]]
+        assert allow(sections, 40) == 10 + 10 / 2
+        assert allow(sections[1:], 40) is None
+        assert allow(sections[2:], 40) == 40
+
+    def test_an_important_section_is_not_left_out_for_a_later_one(self):
+        sections = [Section("a", least=30, share=1), Section("b", least=20, share=1)]
+        assert allow(sections, 35) == 35
+        assert allow(sections[1:], 0) is None
+
+    def test_nothing_begins_when_the_time_is_over(self):
+        assert allow([Section("a", least=0, share=1)], -1) is None
+
+    def test_eight_minutes_are_enough_for_the_least_of_all(self):
+        assert sum(section.least for section in SECTIONS) < 8 * 60
+
+    @pytest.mark.parametrize(("least", "begun"), [(None, False), (50, False), (30, True)])
+    def test_a_task_is_begun_only_with_time_for_it(self, least, begun):
+        """By default, as much as the longest before it took."""
+        left = iter([100, 40, 40, 40])  # before and after the first, before and after the second
+        tasks = [Task("long", dict), Task("next", dict, least)]
+        rows = list(answer(tasks, lambda: next(left)))
+        assert "left_out" not in rows[0]
+        assert ("left_out" not in rows[1]) == begun
+        if not begun:
+            assert rows[1]["left_out"] == f"needs about {least or 60} s, and 40 s are left"
+
+
+class TestFailures:
+    def test_one_that_fails_does_not_stop_the_others(self):
+        def fail():
+            raise ValueError("first line\nsecond line")
+
+        rows = list(answer([Task("bad", fail), Task("good", lambda: {"value": 1})], lambda: 1.0))
+        assert rows == [
+            {"what": "bad", "failed": "ValueError: first line"},
+            {"what": "good", "value": 1},
+        ]
+
+    @pytest.mark.parametrize(
+        ("name", "seconds", "status"), [("machine", 100, "ran"), ("nothing", 100, "cannot run"),
+                                        ("machine", 0.1, "cut short")],
+    )  # fmt: skip
+    def test_a_section_says_how_it_ended(self, name, seconds, status, tmp_path):
+        with open(tmp_path / "log", "w") as log:
+            running = Running(name, seconds=seconds, tiny=True, log=log)
+            rows = list(running.rows())
+        assert running.status == status
+        assert len(rows) == (status == "ran")
+        assert (running.reason is None) == (status == "ran")
+
+    def test_a_crash_is_a_failure(self, tmp_path, monkeypatch):
+        monkeypatch.setenv("XLA_FLAGS", "--no_such_flag")  # ends the process from within
+        with open(tmp_path / "log", "w") as log:
+            running = Running("machine", seconds=100, tiny=True, log=log)
+            assert list(running.rows()) == []
+        assert running.status == "failed"
+        assert "it ended with status" in running.reason
+        assert "no_such_flag" in (tmp_path / "log").read_text()
+
+
+class TestReport:
+    def test_is_whole_after_every_change(self, tmp_path):
+        path = tmp_path / "gpu.json"
+        report = Report(path, machine={"what": "machine", "device": "one"}, minutes=1)
+        report.wait_for(["a", "b"])
+        report.start("a", 10)
+        report.add("a", {"what": "first", "value": 1.5})
+        assert json.loads(path.read_text()) == {
+            "minutes": 1,
+            "machine": {"what": "machine", "device": "one"},
+            "sections": {
+                "a": {
+                    "status": "running",
+                    "seconds_allowed": 10,
+                    "results": [{"what": "first", "value": 1.5}],
+                },
+                "b": {"status": "waiting"},
+            },
+        }
+
+    def test_is_complete_when_every_section_ran(self, tmp_path, capsys):
+        report = Report(tmp_path / "gpu.json", machine={"what": "machine"})
+        report.wait_for(["a", "b"])
+        report.finish("a", "ran", None)
+        assert not report.complete
+        report.leave_out("b", "no time")
+        assert not report.complete
+        assert "b: left out: no time" in capsys.readouterr().out
+        report.finish("b", "ran", None)
+        assert report.complete
+
+
+class TestCommand:
+    def test_without_a_gpu_it_says_what_to_do(self, tmp_path):
+        process = start("--out", tmp_path)
+        _, error = process.communicate(timeout=120)
+        assert process.returncode == 2
+        assert error.startswith("error: JAX finds no GPU, only cpu: install jax[cuda13]")
+        assert error.count("\n") == 1
+        assert "--tiny" in error
+
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            (["--minutes", "0"], "--minutes 0.0 must be positive"),
+            (["--out", "setup.py/x"], "--out setup.py/x cannot be used"),
+        ],
+    )
+    def test_refuses_what_it_cannot_do(self, tmp_path, options, message, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        (tmp_path / "setup.py").touch()
+        command = [sys.executable, str(ROOT / "benchmarks/gpu.py"), "--out", "out", *options]
+        done = subprocess.run(command, capture_output=True, text=True, env=ON_CPU)
+        assert done.returncode == 2
+        assert message in done.stderr
+        assert "Traceback" not in done.stderr
+
+    def test_a_stop_keeps_what_is_done_and_leaves_nothing_running(self, tmp_path):
+        process = start("--tiny", "--out", tmp_path, "--sections", "sampler", "suite")
+        while process.poll() is None:
+            if (tmp_path / "gpu.json").exists() and read(tmp_path)["sections"]["sampler"].get(
+                "results"
+            ):
+                break
+            time.sleep(0.05)
+        children = psutil.Process(process.pid).children(recursive=True)
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=60)
+        assert process.returncode == 128 + signal.SIGTERM
+        assert children
+        assert not psutil.wait_procs(children, timeout=10)[1]
+        sections = read(tmp_path)["sections"]
+        assert sections["sampler"]["status"] == "running"
+        assert sections["sampler"]["results"][0]["gigabytes_per_second"] > 0
+        assert sections["suite"] == {"status": "waiting"}
+
+    @pytest.mark.slow
+    def test_every_section_runs(self, tmp_path):
+        process = start("--tiny", "--minutes", "30", "--out", tmp_path)
+        output, error = process.communicate(timeout=1800)
+        report = read(tmp_path)
+        assert list(report["sections"]) == [section.name for section in SECTIONS]
+        torch = report["machine"]["versions"]["torch"] is not None
+        for name, section in report["sections"].items():
+            if name == "torch_step" and not torch:
+                assert section["status"] == "cannot run"
+                assert section["reason"] == "torch is not installed"
+                assert "cannot run: torch is not installed" in output
+            else:
+                assert section["status"] == "ran", (section, error)
+        assert process.returncode == (0 if torch else 1)
+        whole, host = report["sections"]["paper"]["results"][1:]
+        assert whole["batches"] == TINY.batches
+        assert host["batches"] == TINY.input_batches
+        assert report["sections"]["resume"]["results"][0]["different"] == 0
+        assert report["sections"]["suite"]["results"][0]["passed"] > 0
+        largest = report["sections"]["memory"]["results"][2]
+        assert largest["tried"][str(largest["largest"])] == "fits"
+
+
+class TestPaper:
+    def test_adds_up_the_windows_of_a_run(self, tmp_path):
+        lines = [
+            {"step": 10, "train/photos_per_second": 50.0, "train/input_stall": 0.5},
+            {"step": 10, "val/loss": 1.0},
+            {"step": 12, "train/photos_per_second": 10.0, "train/input_stall": 0.25},
+        ]
+        path = tmp_path / "metrics.jsonl"
+        path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+        # 10 batches of 15 at 50 photos a second: 3 s; 2 batches at 10 a second: 3 s.
+        assert paper.read_speed(path, 15) == (12, 6.0, 3 * 0.5 + 3 * 0.25)
+
+    @pytest.mark.parametrize("finished", [True, False])
+    def test_what_was_not_trained_is_marked_as_extrapolated(self, finished, tmp_path, monkeypatch):
+        config = paper.make_config(TINY, "host", 40, tmp_path)
+        line = {"step": 10, "train/photos_per_second": 20.0, "train/input_stall": 0.5}
+
+        def train(config, workdir):
+            (workdir / "metrics.jsonl").write_text(json.dumps(line) + "\n")
+            return Outcome(step=10, finished=finished, workdir=workdir)
+
+        monkeypatch.setattr(paper, "train", train)
+        row = paper.measure(config, tmp_path, lambda: 100.0)
+        assert row["batches"] == 10
+        assert row["seconds_of_training"] == 2.0  # 10 batches of 4 photos
+        assert row["input_stall"] == 0.5
+        assert row.get("seconds_of_training_extrapolated") == (None if finished else 8.0)
+
+    @pytest.mark.parametrize("how", ["interrupted", "stopped"])
+    def test_no_batch_is_no_result(self, how, tmp_path, monkeypatch):
+        def train(config, workdir):
+            if how == "interrupted":
+                raise Interrupted("SIGTERM")
+            return Outcome(step=0, finished=False, workdir=workdir)
+
+        monkeypatch.setattr(paper, "train", train)
+        with pytest.raises(TimeoutError, match="before the first batch"):
+            paper.measure(TINY.config("bfloat16"), tmp_path, lambda: 100.0)
+
+    def test_training_is_asked_to_stop_in_time(self):
+        before = time.monotonic()
+        with StopSignal() as stop, stop.deferred(), paper.stopped_after(0.01):
+            while not stop.requested and time.monotonic() < before + 60:
+                time.sleep(0.01)
+        assert stop.requested
+
+    def test_training_that_ends_in_time_is_not_asked(self):
+        with StopSignal() as stop, stop.deferred():
+            with paper.stopped_after(0.05):
+                pass
+            time.sleep(0.2)
+        assert not stop.requested
+
+
+class TestStep:
+    def test_counts_the_paper_s_arithmetic(self):
+        """By hand, forward, in multiplications and additions of one photo."""
+        convolutions = [(210, 315, 3, 64), (210, 315, 64, 64), (105, 157, 64, 64),
+                        (105, 157, 64, 64), (52, 78, 64, 128), (52, 78, 128, 128),
+                        (52, 78, 128, 128), (26, 39, 128, 256), (26, 39, 256, 256),
+                        (26, 39, 256, 256)]  # fmt: skip
+        dense = [(13 * 19 * 256, 2048), (2048, 2058), (2058, 2), (17 * 26 * 32, 64), (64, 6)]
+        localization = [(70, 105, 25 * 3, 16), (35, 52, 9 * 16, 32), (17, 26, 9 * 32, 32)]
+        forward = 2 * (
+            sum(h * w * 9 * i * o for h, w, i, o in convolutions)
+            + sum(h * w * i * o for h, w, i, o in localization)
+            + sum(i * o for i, o in dense)
+        )
+        assert peaks.step_flops(FULL.config("bfloat16")) == 3 * 15 * forward
+
+    def test_agrees_with_the_compiler(self):
+        config = FULL.config("float32", batch_size=1)
+        model = make_model(config.model, num_classes=2, mean_color=(127.5,) * 3)
+        photos = jax.ShapeDtypeStruct((1, *config.data.photo_size, 3), jnp.uint8)
+        variables = jax.eval_shape(
+            lambda: model.init(
+                jax.random.key(0), jnp.zeros(photos.shape, photos.dtype), train=False
+            )
+        )
+        forward = jax.jit(lambda variables, photos: model.apply(variables, photos, train=False))
+        by_xla = forward.lower(variables, photos).cost_analysis()["flops"]
+        # XLA counts elementwise work, too, and leaves out products with a convolution's padding.
+        assert peaks.step_flops(config) / 3 == pytest.approx(by_xla, rel=0.02)
+
+    def test_an_unknown_chip_has_no_peak(self):
+        assert peaks.peak_flops("NVIDIA H100 80GB HBM3", "bfloat16") == 989e12
+        assert peaks.peak_flops("Tesla T4", "bfloat16") is None
+        assert peaks.peak_flops("cpu", "float32") is None
+
+    @pytest.mark.parametrize("chip", ["cpu", "NVIDIA H200"])
+    def test_the_share_of_the_peak_is_absent_rather_than_guessed(self, chip, monkeypatch):
+        device = type("Device", (), {"device_kind": chip})
+        monkeypatch.setattr(jax, "devices", lambda: [device])
+        row = step.speed(FULL, "bfloat16", 0.01)
+        assert row["teraflops"] == pytest.approx(15 * 41.49e9 / 0.01 / 1e12, rel=1e-3)
+        assert ("share_of_peak" in row) == (chip != "cpu")
+
+    def test_steps_that_go_together_train_as_many_times(self):
+        trainer = step.Trainer(TINY, "float32", resident=True, together=3)
+        trainer.run(6)
+        assert trainer.state.step == 6
+
+
+class TestMemory:
+    @pytest.mark.parametrize("limit", [1, 37, 100, 163, 1000])
+    def test_finds_the_largest_batch_to_within_a_step(self, limit):
+        largest, tried = memory.search(100, lambda batch: batch <= limit, lambda: 1.0)
+        assert largest <= limit < largest * (1 + 2 * memory.STEP) + 1
+        assert tried[largest]
+        assert not all(tried.values())
+
+    def test_says_so_when_nothing_fits_or_the_time_is_over(self):
+        assert memory.search(2, lambda batch: False, lambda: 1.0) == (None, {2: False, 1: False})
+        left = iter([10, 10, 2, 2])  # the first takes 8 s
+        assert memory.search(9, lambda batch: True, lambda: next(left)) == (9, {9: True})
+
+
+class TestSampler:
+    def test_the_bound_counts_the_pixels_that_the_crops_touch(self):
+        """A pixel is touched when changing it can change the crop."""
+        scene = Scene("small", (1, 9, 12, 1), (4, 5), 0.6)
+        crop = lambda photo: spatial_transform(photo, scene.theta, scene.crop)  # noqa: E731
+        slopes = jax.jacobian(crop)(jnp.zeros(scene.photos))
+        touched = int((jnp.abs(slopes).reshape(-1, *scene.photos[1:3]).sum(axis=0) > 0).sum())
+        assert sampler.touched_pixels(scene) == touched
+        crops, photo = 4 * 5 * 4, 9 * 12 * 4
+        assert sampler.bytes_moved(scene, "forward", 1) == touched + crops
+        assert sampler.bytes_moved(scene, "theta gradient", 4) == 4 * touched + 2 * crops
+        assert sampler.bytes_moved(scene, "both gradients", 4) == 4 * touched + 2 * crops + photo
+
+    def test_every_task_is_done_by_all_that_can(self):
+        scene = SCENES[0]._replace(photos=(2, 30, 45, 3), crop=(10, 15))
+        found = sampler.make_contestants(scene, TINY)
+        row = sampler.compare(scene, "forward", lambda: found, TINY, [1e9])
+        assert row["ours_uint8_microseconds"] > 0
+        assert row["ours_uint8_share_of_bound"] == pytest.approx(
+            sampler.bytes_moved(scene, "forward", 1) / 1e3 / row["ours_uint8_microseconds"]
+        )
+        assert "ours_uint8_microseconds" not in sampler.compare(
+            scene, "both gradients", lambda: found, TINY, [1e9]
+        )
+
+
+class TestSuite:
+    def test_counts_and_names_what_broke(self, tmp_path):
+        report = tmp_path / "report.xml"
+        report.write_text(
+            "<testsuites><testsuite><testcase name='a'/><testcase name='b'><failure/></testcase>"
+            "<testcase name='c'><skipped/></testcase><testcase name='d'><error/></testcase>"
+            "</testsuite></testsuites>"
+        )
+        assert suite.count(report) == {
+            "passed": 1,
+            "skipped": 1,
+            "failed": "2 of 4 tests",
+            "failed_tests": ["b", "d"],
+        }
+
+
+def test_tiny_is_the_paper_s_experiment_but_for_sizes():
+    full, tiny = (scale.config("bfloat16") for scale in (FULL, TINY))
+    assert tiny.train == dataclasses.replace(full.train, batch_size=tiny.train.batch_size)
+    assert tiny.model.transform == full.model.transform
+    assert full.data.photo_size == (630, 945)
+    assert full.train.batch_size == 15
+    assert np.prod(FULL.photo_size) * 3 * FULL.photos < 1e9
