@@ -21,13 +21,11 @@ def test_the_outline_is_closed_and_runs_between_pixels(axes):
     assert to_hex(line.get_color()) == OUTLINE
     # Pixel 10 is drawn from 9.5 to 10.5, and the area begins where it begins.
     np.testing.assert_array_equal(line.get_xydata(), AREA[[0, 1, 2, 3, 0]] - 0.5)
-    assert axes.get_xlim() == (-0.5, 44.5)
-    assert axes.get_ylim() == (29.5, -0.5)
 
 
 def test_an_area_beyond_the_photo_leaves_the_view_as_it_is(axes):
     outline_photo(axes, np.zeros((30, 45, 3), np.uint8), 3 * AREA, lesion=AREA)
-    assert axes.get_xlim() == (-0.5, 44.5)
+    assert (axes.get_xlim(), axes.get_ylim()) == ((-0.5, 44.5), (29.5, -0.5))
     assert {to_hex(line.get_color()) for line in axes.lines} == {"#000000", "#ffffff", OUTLINE}
 
 
