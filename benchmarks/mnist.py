@@ -60,6 +60,8 @@ class Options:
     """Seeds 0, 1, ... of the weights and of the order of the digits."""
     steps: int | None = None
     """Batches that every network learns from; by default the configuration's."""
+    batch_size: int | None = None
+    """Digits in each; by default the configuration's."""
     workdir: Path = Path("runs/mnist")
     """Where the runs go, one folder each."""
     output: Path | None = None
@@ -69,8 +71,9 @@ class Options:
 def make_config(task: Task, transform: Transform, seed: int, options: Options) -> Config:
     """The configuration of one run."""
     config = get_config(task, transform)
-    steps = options.steps or config.train.steps
-    return change(config, data={"root": options.root}, train={"seed": seed, "steps": steps})
+    changed = {name: getattr(options, name) for name in ("steps", "batch_size")}
+    given = {name: value for name, value in changed.items() if value is not None}
+    return change(config, data={"root": options.root}, train={"seed": seed} | given)
 
 
 def run(config: Config, workdir: Path) -> dict[str, Any]:

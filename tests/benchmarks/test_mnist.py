@@ -55,10 +55,12 @@ def test_prints_counts_beside_every_rate(capsys):
 
 @pytest.mark.parametrize("task", mnist.PUBLISHED)
 @pytest.mark.parametrize("transform", ["identity", "affine"])
-def test_runs_differ_by_seed_and_steps_alone(task, transform):
-    options = mnist.Options(root="digits", steps=7)
+def test_runs_differ_by_what_was_asked_alone(task, transform):
+    plain = mnist.make_config(task, transform, 0, mnist.Options(root="digits"))
+    options = mnist.Options(root="digits", steps=7, batch_size=9)
     config = mnist.make_config(task, transform, 3, options)
-    assert (config.train.seed, config.train.steps, config.data.root) == (3, 7, "digits")
+    assert config == mnist.change(plain, train={"seed": 3, "steps": 7, "batch_size": 9})
+    assert config.data.root == "digits"
     assert config.data.mnist.task == task
     assert config.model.transform == transform
 
@@ -66,9 +68,10 @@ def test_runs_differ_by_seed_and_steps_alone(task, transform):
 def test_a_run_is_trained_once(tmp_path, monkeypatch):
     if "STN_JAX_DATA" not in os.environ:
         pytest.skip("STN_JAX_DATA names no folder of real data")
-    options = mnist.Options(root=str(Path(os.environ["STN_JAX_DATA"]) / "mnist"), steps=1)
+    root = str(Path(os.environ["STN_JAX_DATA"]) / "mnist")
+    options = mnist.Options(root=root, steps=1, batch_size=8)
     config = mnist.make_config("R", "affine", 0, options)
-    config = mnist.change(config, train={"batch_size": 8, "warmup_steps": 0})
+    config = mnist.change(config, train={"warmup_steps": 0})
     first = mnist.run(config, tmp_path / "run")
     assert first["digits"] == 10_000
     assert 0 < first["wrong"] <= 10_000
