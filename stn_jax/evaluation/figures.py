@@ -13,13 +13,13 @@ import matplotlib.figure
 import matplotlib.patches
 import matplotlib.ticker
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from stn_jax.drawing import MARK, MARK_COLOR
 from stn_jax.evaluation import metrics, selective
-from stn_jax.evaluation.intervals import group_members, wilson
+from stn_jax.evaluation.intervals import draw_groups, wilson
 from stn_jax.evaluation.table import PredictionTable
 
 BLUE, ORANGE, GREEN, PURPLE, SKY, GREY = (
@@ -315,7 +315,7 @@ def roc_figure(table: PredictionTable, summary: Mapping[str, Any]) -> Figure | N
     figure, axes = _figure("How well it ranks: ROC", "found (sensitivity)")
     axes.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle=":", label="chance")
     grid = np.linspace(0, 1, 201)
-    if not _class_curves(axes, table, summary, "auroc", metrics.roc_curve, grid):
+    if not _class_curves(axes, table, summary, "auroc", metrics.Ranking.roc, grid):
         return None
     axes.set_xlabel("false alarms (1 - specificity)")
     _unit_square(axes)
@@ -329,7 +329,8 @@ def precision_recall_figure(table: PredictionTable, summary: Mapping[str, Any]) 
         "How well it ranks: precision and recall", "right among called (precision)"
     )
     grid = np.linspace(0.005, 1, 200)
-    if not _class_curves(axes, table, summary, "average_precision", metrics.precision_recall, grid):
+    curve = metrics.Ranking.precision_recall
+    if not _class_curves(axes, table, summary, "average_precision", curve, grid):
         return None
     axes.set_xlabel("found (recall)")
     _unit_square(axes)
@@ -349,7 +350,7 @@ def _class_curves(
     shown = [len(table.classes) - 1] if len(table.classes) == 2 else range(len(table.classes))
     drawn = False
     for index in shown:
-        positive, score = table.label == index, table.probabilities[:, index]
+        ranking = metrics.Ranking(table.label == index, table.probabilities[:, index])
         name = table.classes[index]
         interval = summary["per_class"][name][area]
         if interval["value"] is None:
@@ -358,12 +359,10 @@ def _class_curves(
         style = {"color": _color(index), "linestyle": CLASS_LINES[index % len(CLASS_LINES)]}
         if len(table.classes) == 2:
             style = {"color": BLUE, "linestyle": "-"}
-        band = _band(positive, score, table.group, curve, grid)
+        band = _band(ranking, table.group, curve, grid)
         if band is not None and len(shown) <= 3:
             axes.fill_between(grid, *band, color=style["color"], alpha=0.18, linewidth=0)
-        axes.plot(
-            *curve(positive, score), linewidth=1.6, label=_area_label(name, interval), **style
-        )
+        axes.plot(*curve(ranking), linewidth=1.6, label=_area_label(name, interval), **style)
     return drawn
 
 
@@ -375,21 +374,17 @@ def _area_label(name: str, interval: Mapping[str, Any]) -> str:
 
 
 def _band(
-    positive: Bool[np.ndarray, " photo"],
-    score: Float[np.ndarray, " photo"],
+    ranking: metrics.Ranking,
     groups: np.ndarray,
     curve: Any,
     grid: Float[np.ndarray, " x"],
 ) -> tuple[np.ndarray, np.ndarray] | None:
     """2.5 and 97.5 % points of the curve at each place of the grid, drawing groups again."""
-    members = group_members(groups)
-    key = np.random.default_rng(0)
-    heights = []
-    for _ in range(_DRAWS):
-        drawn = np.concatenate([members[i] for i in key.integers(len(members), size=len(members))])
-        if positive[drawn].any() and not positive[drawn].all():
-            x, y = curve(positive[drawn], score[drawn])
-            heights.append(_height_at(x, y, grid))
+    heights = [
+        _height_at(*curve(ranking, drawn), grid)
+        for drawn in draw_groups(groups, repeats=_DRAWS)
+        if ranking.auroc(drawn) is not None  # both kinds were drawn
+    ]
     if len(heights) < 0.95 * _DRAWS:
         return None
     low, high = np.quantile(heights, [0.025, 0.975], axis=0)

@@ -1,7 +1,7 @@
 """How sure a number is: binomial intervals, and the bootstrap over patients."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from jaxtyping import Int, Shaped
@@ -108,27 +108,32 @@ def bootstrap(
       The statistic of all photos, with its interval; both undefined with a reason where the
       statistic is undefined, or where it was in more than one draw of twenty.
     """
-    members = group_members(groups)
     value = statistic(np.ones(len(groups), int)) if len(groups) else None
     if value is None:
         return Interval(None, None, None, "undefined for these photos")
-    count = len(members)
-    if count < 2:
+    if len(group_members(groups)) < 2:
         return Interval(value, None, None, "all photos are of one group")
-    group_of_photo = np.empty(len(groups), int)
-    for group, indices in enumerate(members):
-        group_of_photo[indices] = group
-    key = np.random.default_rng(seed)
-    draws = []
-    for _ in range(repeats):
-        drawn = np.bincount(key.integers(count, size=count), minlength=count)
-        result = statistic(drawn[group_of_photo])
-        if result is not None:
-            draws.append(result)
+    results = [statistic(drawn) for drawn in draw_groups(groups, repeats=repeats, seed=seed)]
+    draws = [result for result in results if result is not None]
     if len(draws) < 0.95 * repeats:
         return Interval(value, None, None, "too few photos: undefined in many bootstrap draws")
     low, high = np.quantile(draws, [(1 - confidence) / 2, (1 + confidence) / 2])
     return Interval(value, float(low), float(high))
+
+
+def draw_groups(
+    groups: Shaped[np.ndarray, " photo"], *, repeats: int, seed: int = 0
+) -> Iterator[Int[np.ndarray, " photo"]]:
+    """How often each photo counts when as many groups as there are are drawn, with replacement."""
+    members = group_members(groups)
+    count = len(members)
+    group_of_photo = np.empty(len(groups), int)
+    for group, indices in enumerate(members):
+        group_of_photo[indices] = group
+    key = np.random.default_rng(seed)
+    for _ in range(repeats):
+        drawn = np.bincount(key.integers(count, size=count), minlength=count)
+        yield drawn[group_of_photo]
 
 
 def group_members(groups: Shaped[np.ndarray, " photo"]) -> list[Int[np.ndarray, " member"]]:

@@ -117,6 +117,28 @@ class Ranking:
         recall = true_positives / true_positives[-1]
         return float(np.sum(np.diff(recall) * (true_positives[1:] / accepted[1:])))
 
+    def roc(
+        self, drawn: Int[np.ndarray, " photo"] | None = None
+    ) -> tuple[Float[np.ndarray, " step"], Float[np.ndarray, " step"]]:
+        """False- and true-positive rates as the threshold falls, from (0, 0) to (1, 1).
+
+        Both kinds must be present.
+        """
+        true_positives, accepted = self.falling_threshold(drawn)
+        false_positives = accepted - true_positives
+        return false_positives / false_positives[-1], true_positives / true_positives[-1]
+
+    def precision_recall(
+        self, drawn: Int[np.ndarray, " photo"] | None = None
+    ) -> tuple[Float[np.ndarray, " step"], Float[np.ndarray, " step"]]:
+        """Recall and precision as the threshold falls, from recall 0, precision 1 by convention.
+
+        At least one photo must be positive.
+        """
+        true_positives, accepted = self.falling_threshold(drawn)
+        precision = np.concatenate([[1.0], true_positives[1:] / accepted[1:]])
+        return true_positives / true_positives[-1], precision
+
     def falling_threshold(
         self, drawn: Int[np.ndarray, " photo"] | None = None
     ) -> tuple[Float[np.ndarray, " step"], Float[np.ndarray, " step"]]:
@@ -129,30 +151,6 @@ class Ranking:
             np.concatenate([[0.0], true_positives[steps]]),
             np.concatenate([[0.0], accepted[steps]]),
         )
-
-
-def roc_curve(
-    positive: Bool[np.ndarray, " photo"], score: Float[np.ndarray, " photo"]
-) -> tuple[Float[np.ndarray, " step"], Float[np.ndarray, " step"]]:
-    """False- and true-positive rates as the threshold falls, from (0, 0) to (1, 1).
-
-    Both kinds must be present.
-    """
-    true_positives, accepted = Ranking(positive, score).falling_threshold()
-    false_positives = accepted - true_positives
-    return false_positives / false_positives[-1], true_positives / true_positives[-1]
-
-
-def precision_recall(
-    positive: Bool[np.ndarray, " photo"], score: Float[np.ndarray, " photo"]
-) -> tuple[Float[np.ndarray, " step"], Float[np.ndarray, " step"]]:
-    """Recall and precision as the threshold falls; starts at recall 0, precision 1 by convention.
-
-    At least one photo must be positive.
-    """
-    true_positives, accepted = Ranking(positive, score).falling_threshold()
-    precision = np.concatenate([[1.0], true_positives[1:] / accepted[1:]])
-    return true_positives / true_positives[-1], precision
 
 
 def negative_log_likelihood(

@@ -72,10 +72,10 @@ def test_curves_agree_with_scikit_learn(photos):
     labels, probabilities = photos
     positive, score = labels == 1, probabilities[:, 1]
     false_positive, true_positive, _ = oracle.roc_curve(positive, score, drop_intermediate=False)
-    ours = metrics.roc_curve(positive, score)
+    ours = metrics.Ranking(positive, score).roc()
     np.testing.assert_allclose(ours, (false_positive, true_positive), **EXACT)
     precision, recall, _ = oracle.precision_recall_curve(positive, score)
-    ours = metrics.precision_recall(positive, score)
+    ours = metrics.Ranking(positive, score).precision_recall()
     # scikit-learn runs the other way, and stops where all positives are found.
     np.testing.assert_allclose(ours[0][: len(recall)], recall[::-1], **EXACT)
     np.testing.assert_allclose(ours[1][: len(recall)], precision[::-1], **EXACT)
