@@ -98,6 +98,8 @@ def prepare_digits(data: DataConfig) -> PhotoDataset:
                 for name, s in splits.items()
             },
             "refused": {},
+            "dropped": {},
+            "duplicates": [],
         },
     )
 
