@@ -94,10 +94,13 @@ def make_train_step(
         )
         updates, opt_state = optimizer.update(gradient, state.opt_state, state.params)
         crops = describe_crops(theta, family=model.transformer.family)
+        # Without the barrier, XLA's CPU backend keeps the squares, which Adam wants, too, as arrays
+        # of their own: as much memory as the weights.
+        norm = optax.tree.norm(jax.lax.optimization_barrier(gradient))
         metrics = {
             "loss": value,
             "accuracy": (logits.argmax(axis=-1) == batch["label"]).mean(),
-            "gradient_norm": optax.tree.norm(gradient),
+            "gradient_norm": norm,
             "spread": spread(theta, family=model.transformer.family),
             **{name: each.mean() for name, each in crops.items()},
         }

@@ -109,6 +109,18 @@ def test_state_is_donated():
     assert compiled.memory_analysis().alias_size_in_bytes >= 0.95 * state_bytes
 
 
+def test_the_gradients_norm_takes_no_memory():
+    jax.config.update("jax_disable_most_optimizations", False)
+    config = tiny_config(model={"dense": (2048, 2048)})
+    model = make_model(config.model, num_classes=2, mean_color=(0.0, 0.0, 0.0))
+    optimizer = make_optimizer(config.train)
+    state = jax.eval_shape(lambda: first_state(model, optimizer))
+    compiled = make_train_step(model, optimizer, config).lower(state, make_batch(2)).compile()
+    weights = sum(4 * leaf.size for leaf in jax.tree.leaves(state.params))
+    # The gradient is between the network and Adam; its squares would be as large.
+    assert compiled.memory_analysis().temp_size_in_bytes < 1.5 * weights
+
+
 def test_a_fixed_order_of_adding_is_asked_of_the_compiler(monkeypatch):
     asked = []
     original = jax.jit
