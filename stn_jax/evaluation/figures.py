@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 
 from stn_jax.drawing import MARK, MARK_COLOR
 from stn_jax.evaluation import metrics, selective
-from stn_jax.evaluation.intervals import draw_groups, wilson
+from stn_jax.evaluation.intervals import draw_groups, group_members, wilson
 from stn_jax.evaluation.table import PredictionTable
 
 BLUE, ORANGE, GREEN, PURPLE, SKY, GREY = (
