@@ -19,8 +19,8 @@ SOURCES = [
     *(ROOT / "configs").glob("*.py"),
     *PACKAGE.rglob("*.py"),
 ]
-OTHERS_OPTIONS = {"--help", "--logdir", "--rm", "--read-only"}
-"""Of argument parsers themselves, of TensorBoard and of Docker."""
+OTHERS_COMMANDS = re.compile(r"^(?:pip|docker|tensorboard)\b(?:.*\\\n)*.*$", re.MULTILINE)
+"""Whose options are not ours."""
 
 
 def page(function):
@@ -101,7 +101,8 @@ def test_options_of_a_configuration_exist(path):
 def test_options_of_programs_exist(path):
     """Each is a field of some program's options, or a literal where argparse reads them."""
     sources = "\n".join(source.read_text() for source in SOURCES)
-    for name in named(path, r"(?<![\w-])--[a-z][a-z0-9-]*(?:\.[a-z0-9-]+)*") - OTHERS_OPTIONS:
+    ours = "\n".join(OTHERS_COMMANDS.sub("", code) for code in code_of(path))
+    for name in set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]*(?:\.[a-z0-9-]+)*", ours)) - {"--help"}:
         field = name.removeprefix("--").rpartition(".")[2].replace("-", "_")
         declared = re.search(rf"^    {field}: |\"{name}\"", sources, re.MULTILINE)
         assert declared, name
