@@ -1,10 +1,11 @@
 """How fast is a step of training, against the same network in torch?
 
-The paper's network of 135.7 million weights, its gradients and Adam, in float32 on the CPU: ours as
-`stn_jax.train` runs it; torch's (benchmarks/torch_peer.py) eager and compiled, in both memory
-layouts. Each contestant is alone in a process and has one batch in memory. All take turns in every
-round, so that what else the machine does meets all alike; a ratio is the median over the rounds of
-(their time / ours in the same round): above 1, ours is quicker.
+The paper's experiment (configs/derm.py: 136.6 million weights with the localization net's) in
+float32 on the CPU, from uint8 photos to Adam's new weights: ours as `stn_jax.train` runs it;
+torch's (benchmarks/torch_peer.py) eager and compiled, in both memory layouts. Each contestant is
+alone in a process and has one batch in memory. All take turns in every round, so that what else the
+machine does meets all alike; a ratio is the median over the rounds of (their time / ours in the
+same round): above 1, ours is quicker.
 
 Compiling is what the first step takes beyond the median of the later ones; memory is the most that
 a process has beyond its libraries in these. Linux only. Needs torch: pip install torch
@@ -12,7 +13,7 @@ a process has beyond its libraries in these. Linux only. Needs torch: pip instal
     python -m benchmarks.step --output benchmarks/results/step.json
 
 The largest scene needs 16 GB of memory. One scene at a time: --scenes NAME; the others' results
-stay in the file.
+stay in the file. GLIBC_TUNABLES=glibc.malloc.hugetlb=1 in front gives all of them large pages.
 """
 
 import argparse
@@ -168,7 +169,13 @@ def machine() -> dict[str, Any]:
     )
     versions = {name: version(name) for name in ("jax", "jaxlib", "flax", "torch")}
     cores = len(os.sched_getaffinity(0))
-    return {"cpu": model, "cores": cores, "python": platform.python_version(), **versions}
+    return {
+        "cpu": model,
+        "cores": cores,
+        "python": platform.python_version(),
+        "GLIBC_TUNABLES": os.environ.get("GLIBC_TUNABLES"),
+        **versions,
+    }
 
 
 def main() -> None:

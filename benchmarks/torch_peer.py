@@ -39,7 +39,7 @@ class DenseOfMaps(nn.Linear):
 
 
 class LocalizationNet(nn.Module):
-    """Predicts an affine theta; the identity before any training."""
+    """Predicts an affine theta."""
 
     def __init__(self, config: ModelConfig, view_size: tuple[int, int]):
         super().__init__()
@@ -51,9 +51,6 @@ class LocalizationNet(nn.Module):
         height, width = (side >> (self.depth - 1) for side in view_size)
         self.Dense_0 = DenseOfMaps((channels[-1], height, width), config.localization_units)
         self.Dense_1 = nn.Linear(config.localization_units, len(_IDENTITY))
-        nn.init.zeros_(self.Dense_1.weight)
-        with torch.no_grad():
-            self.Dense_1.bias.copy_(torch.tensor(_IDENTITY))
 
     def forward(self, view: Tensor) -> Tensor:
         """Maps [batch, 3, height, width] to theta, [batch, 2, 3] float32."""
@@ -121,18 +118,33 @@ class VGGLite(nn.Module):
 
 
 class STNClassifier(nn.Module):
-    """The whole network."""
+    """The whole network; the identity is its first theta."""
 
     def __init__(self, config: Config, *, num_classes: int):
         super().__init__()
         self.transformer = SpatialTransformer(config)
         self.classifier = VGGLite(config.model, num_classes)
+        self.apply(_initialise)
+        _start_at_identity(self.transformer.localization.Dense_1)
 
     def forward(self, photos: Tensor) -> Tensor:
         """Maps uint8 photos [batch, 3, height, width] to logits."""
         # The mean colour is 0 from here on, so the sampler's zero padding fills with it.
         images = (photos.float() - MEAN_COLOR) / PIXEL_SCALE
         return self.classifier(self.transformer(images))
+
+
+def _initialise(layer: nn.Module) -> None:
+    # As ours: with torch's own small weights, what reaches the last layer is almost 0.
+    if isinstance(layer, nn.Conv2d | nn.Linear):
+        nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+        nn.init.zeros_(layer.bias)
+
+
+def _start_at_identity(layer: nn.Linear) -> None:
+    nn.init.zeros_(layer.weight)
+    with torch.no_grad():
+        layer.bias.copy_(torch.tensor(_IDENTITY))
 
 
 def make_step(

@@ -134,3 +134,14 @@ def test_the_papers_network_has_as_many_weights():
     count = sum(parameter.numel() for parameter in network.parameters())
     assert count == sum(leaf.size for leaf in jax.tree.leaves(state.params))
     assert count > 135_700_000
+
+
+def test_the_network_starts_as_ours_does():
+    fresh = torch_peer.STNClassifier(tiny(), num_classes=2)
+    with torch.no_grad():
+        theta = fresh.transformer.localization(torch.rand(3, 3, 15, 23))
+    np.testing.assert_array_equal(theta, np.tile(np.eye(2, 3), (3, 1, 1)))
+    start = torch_peer.as_torch(fresh, jax.jit(lambda: our_state(tiny()).params)())
+    for name in ("classifier.Dense_0.weight", "classifier.Conv_2.weight"):
+        ratio = fresh.get_parameter(name).std() / start[name].std()
+        assert ratio.item() == pytest.approx(1, abs=0.15), name
