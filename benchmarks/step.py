@@ -200,7 +200,7 @@ def main() -> None:
     if options.rounds < 1:
         parser.error("--rounds must be at least 1")
     clock = CLOCKS[options.cpu_time]
-    settings = {"machine": machine(), "command": " ".join(sys.argv[1:]), "clock": clock}
+    settings = {"machine": machine(), "rounds": options.rounds, "clock": clock}
     for name in options.scenes:
 
         def keep(rows: list[dict[str, Any]], name: str = name) -> None:
