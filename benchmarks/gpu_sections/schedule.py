@@ -38,7 +38,7 @@ def allow(waiting: Sequence[Section], left: float) -> float | None:
     """
     fitting, taken = [], 0.0
     for section in waiting:
-        if left > 0 and taken + section.least <= left:
+        if taken + section.least <= left:
             fitting.append(section)
             taken += section.least
     first = waiting[0]

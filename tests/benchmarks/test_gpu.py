@@ -115,6 +115,17 @@ class TestFailures:
         assert "it ended with status" in running.reason
         assert "no_such_flag" in (tmp_path / "log").read_text()
 
+    def test_a_section_that_is_given_up_is_killed(self, tmp_path, monkeypatch):
+        program, ended = tmp_path / "program", tmp_path / "ended"
+        program.write_text(f"#!/bin/sh\necho '{{\"row\": {{}}}}'\nsleep 30\ntouch {ended}\n")
+        program.chmod(0o755)
+        monkeypatch.setattr(sys, "executable", str(program))
+        with open(tmp_path / "log", "w") as log:
+            rows = Running("any", seconds=100, tiny=True, log=log).rows()
+            assert next(rows) == {}
+            rows.close()  # waits for the program's end
+        assert not ended.exists()
+
 
 class TestReport:
     def test_is_whole_after_every_change(self, tmp_path):
