@@ -22,19 +22,17 @@ had its least after 250 (of 340 then done), isic2016 before 500 (of 1,500).
 import dataclasses
 import json
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-import jax
 import tyro
 
 import stn_jax.cli
+from benchmarks.change import change
 from benchmarks.pooled import Tested, print_table, summarise
-from benchmarks.zoom import change
-from stn_jax import evaluate, train
-from stn_jax.config import Config, load, to_json
+from benchmarks.runs import train_and_evaluate, write
+from stn_jax.config import Config, load
 from stn_jax.evaluation.table import read_table
 
 Name = Literal["isic2016", "paper", "no zoom", "centre", "glimpses"]
@@ -124,30 +122,14 @@ def run(name: str, config: Config, workdir: Path) -> Tested:
     Raises:
       SystemExit: it was asked to stop before the end.
     """
-    done, wanted = workdir / "folds.json", json.loads(to_json(config))
-    if not done.exists() or json.loads(done.read_text())["config"] != wanted:
-        seconds = _train(config, workdir)
-        evaluate(workdir)
-        done.write_text(json.dumps({"config": wanted, "cpu_seconds": seconds}) + "\n")
+    seconds = train_and_evaluate(config, workdir)
     return Tested(
         configuration=name,
         fold=config.data.fold,
         table=read_table(workdir / "evaluation" / "predictions.csv"),
         metrics=json.loads((workdir / "evaluation" / "metrics.json").read_text()),
-        cpu_seconds=json.loads(done.read_text())["cpu_seconds"],
+        cpu_seconds=seconds,
     )
-
-
-def _train(config: Config, workdir: Path) -> float:
-    """Trains to the end; returns the CPU seconds of this call and of those that were stopped."""
-    before = time.process_time()
-    finished = train(config, workdir).finished
-    spent = workdir / "cpu_seconds.txt"
-    with spent.open("a") as lines:
-        lines.write(f"{time.process_time() - before:.1f}\n")
-    if not finished:
-        raise SystemExit("stopped; the same command goes on")
-    return sum(map(float, spent.read_text().split()))
 
 
 def main() -> int:
@@ -160,22 +142,14 @@ def main() -> int:
             workdir = options.workdir / f"{name}-{fold}".replace(" ", "-")
             runs.append(run(name, config, workdir))
             if options.output:
-                write(options, summarise(runs))
+                write(options.output, options=_described(options), results=summarise(runs))
     print_table(summarise(runs))
     return 0
 
 
-def write(options: Options, results: list[dict[str, Any]]) -> None:
-    """Writes what is known so far, how it was found, and on which machine."""
-    facts = {
-        "machine": {"device": jax.devices()[0].device_kind, "jax": jax.__version__},
-        "options": {
-            name: getattr(options, name)
-            for name in ("folds", "photo_size", "crop_size", "steps", "paper_steps", "eval_every")
-        },
-        "results": results,
-    }
-    options.output.write_text(json.dumps(facts, indent=2) + "\n")
+def _described(options: Options) -> dict[str, Any]:
+    names = ("folds", "photo_size", "crop_size", "steps", "paper_steps", "eval_every")
+    return {name: getattr(options, name) for name in names}
 
 
 if __name__ == "__main__":

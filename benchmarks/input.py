@@ -5,15 +5,13 @@ that works on one core; it is measured with storing the pixels, as the import do
 Rounds alternate between us and the peer, so that whatever else the machine does falls on both; the
 median of the rounds' ratios counts.
 
-    python benchmarks/input.py --root FOLDER
+    python -m benchmarks.input --root FOLDER
 
 The second question needs torch (pip install torch), which stn_jax itself does not.
 """
 
 import argparse
-import concurrent.futures
 import contextlib
-import multiprocessing
 import os
 import statistics
 import tempfile
@@ -24,6 +22,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
+from benchmarks.processes import in_new_process
+from benchmarks.turns import times_as_long
 from stn_jax.config import DataConfig
 
 SIZE = (630, 945)
@@ -49,6 +49,7 @@ def main():
             compare(
                 f"import of {len(files)} photos to {SIZE[0]}x{SIZE[1]}, in s",
                 lambda: seconds_to_import(prepare, arguments.root, cache),
+                # Its speed would else depend on what this process has done to the allocator.
                 (
                     name,
                     lambda store=store: in_new_process(seconds, load_photos, files, cache, store),
@@ -75,17 +76,10 @@ def compare(
     rounds: int,
 ) -> None:
     name, theirs = peer
-    times = [(ours(), theirs()) for _ in range(rounds)]
-    ratio = statistics.median(them / us for us, them in times)
-    mine, other = (statistics.median(column) for column in zip(*times, strict=True))
+    mine, other = zip(*((ours(), theirs()) for _ in range(rounds)), strict=True)
+    ratio = times_as_long(other, mine)
+    mine, other = map(statistics.median, (mine, other))
     print(f"{question}: stn_jax {mine:.3g}, {name} {other:.3g}; {ratio:.2f} times as fast")
-
-
-def in_new_process(function: Callable[..., float], *arguments) -> float:
-    # Its speed would else depend on what this process has done to the memory allocator.
-    context = multiprocessing.get_context("spawn")
-    with concurrent.futures.ProcessPoolExecutor(1, context) as pool:
-        return pool.submit(function, *arguments).result()
 
 
 def seconds_to_import(prepare: Callable, root: str, cache: str) -> float:

@@ -9,7 +9,6 @@ one that was stopped goes on.
 """
 
 import dataclasses
-import json
 import runpy
 import statistics
 import sys
@@ -17,16 +16,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-import jax
 import tyro
 
 import stn_jax.cli
-from benchmarks.runs import change, train_to_the_end
-from stn_jax import evaluate
+from benchmarks.change import change
+from benchmarks.runs import train_and_evaluate, write
 from stn_jax.config import Config
 from stn_jax.evaluation.intervals import wilson
 from stn_jax.evaluation.table import read_table
-from stn_jax.training.workdir import write_atomically
 
 Task = Literal["R", "RTS", "P", "E", "TC"]
 Transform = Literal["identity", "affine", "attention", "projective", "tps"]
@@ -85,21 +82,15 @@ def run(config: Config, workdir: Path) -> dict[str, Any]:
     Raises:
       SystemExit: it was asked to stop before the end.
     """
-    done = workdir / "mnist.json"
-    if done.exists():
-        return json.loads(done.read_text())
-    seconds = train_to_the_end(config, workdir)
-    evaluate(workdir)
+    seconds = train_and_evaluate(config, workdir)
     table = read_table(workdir / "evaluation" / "predictions.csv")
-    result = {
+    return {
         "steps": config.train.steps,
         "batch_size": config.train.batch_size,
         "wrong": int((table.predicted != table.label).sum()),
         "digits": len(table),
         "training_cpu_seconds": round(seconds),
     }
-    write_atomically(done, json.dumps(result, indent=2) + "\n")
-    return result
 
 
 def summarise(runs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -149,13 +140,6 @@ def print_table(rows: Sequence[Mapping[str, Any]]) -> None:
         )
 
 
-def write(output: Path, runs: Sequence[Mapping[str, Any]]) -> None:
-    """Writes what is known so far, and on which machine it was found."""
-    machine = {"device": jax.devices()[0].device_kind, "jax": jax.__version__}
-    facts = {"machine": machine, "rows": summarise(runs), "runs": list(runs)}
-    write_atomically(output, json.dumps(facts, indent=2) + "\n")
-
-
 def main() -> int:
     """Trains, evaluates and counts, seed by seed, writing what is known after every run."""
     options = tyro.cli(Options)
@@ -167,7 +151,7 @@ def main() -> int:
                 result = run(config, options.workdir / f"{task}-{transform}-{seed}")
                 runs.append({"task": task, "transform": transform, "seed": seed} | result)
                 if options.output:
-                    write(options.output, runs)
+                    write(options.output, rows=summarise(runs), runs=runs)
     print_table(summarise(runs))
     return 0
 

@@ -1,31 +1,36 @@
-"""Trainings of a comparison: variations of a configuration, and what they cost."""
+"""Trainings of a comparison: each done once, and what was found, as JSON."""
 
-import dataclasses
+import json
 import time
 from pathlib import Path
 from typing import Any
 
-from stn_jax import train
-from stn_jax.config import Config
+import jax
+
+from stn_jax import evaluate, train
+from stn_jax.config import Config, to_json
+from stn_jax.training.workdir import write_atomically
 
 
-def change(config: Config, **parts: dict[str, Any]) -> Config:
-    """Replaces some fields of a configuration's parts, such as train={"steps": 100}."""
-    changed = {
-        name: dataclasses.replace(getattr(config, name), **fields) for name, fields in parts.items()
-    }
-    return dataclasses.replace(config, **changed)
-
-
-def train_to_the_end(config: Config, workdir: Path) -> float:
-    """Trains a run, or goes on with it.
+def train_and_evaluate(config: Config, workdir: Path) -> float:
+    """Trains a run to its end and evaluates it, unless that is done.
 
     Returns:
-      CPU seconds of this call and of those before it that were stopped.
+      CPU seconds of training, those of calls that were stopped included.
 
     Raises:
       SystemExit: it was asked to stop before the end.
     """
+    done, wanted = workdir / "done.json", json.loads(to_json(config))
+    if not done.exists() or json.loads(done.read_text())["config"] != wanted:
+        seconds = _train(config, workdir)
+        evaluate(workdir)
+        facts = {"config": wanted, "cpu_seconds": seconds}
+        write_atomically(done, json.dumps(facts) + "\n")
+    return json.loads(done.read_text())["cpu_seconds"]
+
+
+def _train(config: Config, workdir: Path) -> float:
     before = time.process_time()
     finished = train(config, workdir).finished
     spent = workdir / "cpu_seconds.txt"
@@ -34,3 +39,9 @@ def train_to_the_end(config: Config, workdir: Path) -> float:
     if not finished:
         raise SystemExit("stopped; the same command goes on")
     return sum(map(float, spent.read_text().split()))
+
+
+def write(output: Path, **found: Any) -> None:
+    """Writes what is known so far, and on which machine it was found."""
+    machine = {"device": jax.devices()[0].device_kind, "jax": jax.__version__}
+    write_atomically(output, json.dumps({"machine": machine, **found}, indent=2) + "\n")

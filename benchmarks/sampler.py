@@ -8,7 +8,7 @@ round, so that what else the machine does meets all alike; a ratio is the median
 torch is given both memory layouts and its quicker one counts; it has no uint8 sampler and reads
 float32. Peers that are not installed are left out: pip install torch dm-pix keras.
 
-    python benchmarks/sampler.py --output benchmarks/results/sampler.json
+    python -m benchmarks.sampler --output benchmarks/results/sampler.json
 """
 
 import argparse
@@ -20,7 +20,6 @@ import platform
 import statistics
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import NamedTuple
 
 os.environ.setdefault("KERAS_BACKEND", "jax")
@@ -29,6 +28,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from benchmarks import turns
 from stn_jax.sampling import affine_grid, spatial_transform
 
 
@@ -194,10 +194,7 @@ def merge_layouts(times: dict[str, list[float]]) -> dict[str, list[float]]:
 def ratios(times: dict[str, list[float]], ours: str) -> dict[str, float]:
     """For every peer, the median over the rounds of its time as a multiple of ours."""
     others = {name: value for name, value in times.items() if not name.startswith("ours")}
-    return {
-        name: statistics.median(a / b for a, b in zip(value, times[ours], strict=True))
-        for name, value in others.items()
-    }
+    return {name: turns.times_as_long(value, times[ours]) for name, value in others.items()}
 
 
 def compare(scene: Scene, rounds: int, clock: Callable[[], float]) -> list[dict]:
@@ -247,9 +244,7 @@ def growth(rounds: int, clock: Callable[[], float]) -> dict:
         "task": "forward",
         "images": "uint8",
         "milliseconds": statistics.median(large),
-        "times_as_long_as_the_small_photo": statistics.median(
-            a / b for a, b in zip(large, small, strict=True)
-        ),
+        "times_as_long_as_the_small_photo": turns.times_as_long(large, small),
     }
 
 
@@ -266,13 +261,7 @@ def print_table(results: list[dict]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=15, help="measured rounds (default 15)")
-    parser.add_argument("--output", type=Path, help="file for the results, as JSON")
-    parser.add_argument(
-        "--cpu-time",
-        action="store_true",
-        help="count the work of all cores, not the time until it is done: for a busy machine",
-    )
+    turns.add_options(parser, rounds=15)
     options = parser.parse_args()
     clock = time.process_time if options.cpu_time else time.perf_counter
     results = [result for scene in SCENES for result in compare(scene, options.rounds, clock)]

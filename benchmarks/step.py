@@ -17,7 +17,6 @@ stay in the file. GLIBC_TUNABLES=glibc.malloc.hugetlb=1 in front gives all of th
 """
 
 import argparse
-import dataclasses
 import json
 import multiprocessing
 import os
@@ -33,7 +32,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from benchmarks import step_worker
+from benchmarks import step_worker, turns
+from benchmarks.change import change
 from benchmarks.step_worker import Turn
 from configs.derm import get_config
 from stn_jax.config import Config
@@ -51,12 +51,11 @@ CLOCKS = ("seconds", "cpu_seconds")
 
 def scene(photo_size: tuple[int, int], crop_size: tuple[int, int], batch_size: int) -> Config:
     """The paper's experiment at other sizes."""
-    paper = get_config()
-    return dataclasses.replace(
-        paper,
-        data=dataclasses.replace(paper.data, photo_size=photo_size),
-        model=dataclasses.replace(paper.model, crop_size=crop_size),
-        train=dataclasses.replace(paper.train, batch_size=batch_size),
+    return change(
+        get_config(),
+        data={"photo_size": photo_size},
+        model={"crop_size": crop_size},
+        train={"batch_size": batch_size},
     )
 
 
@@ -106,14 +105,14 @@ class Contestant:
         return self._process.submit(function, *arguments).result()
 
 
-def median(turns: Sequence[Turn], clock: str) -> float:
-    return statistics.median(getattr(turn, clock) for turn in turns)
-
-
 def times_as_long(theirs: Sequence[Turn], ours: Sequence[Turn], clock: str) -> float:
     """The median over the rounds of their time as a multiple of ours."""
-    pairs = zip(theirs, ours, strict=True)
-    return statistics.median(getattr(a, clock) / getattr(b, clock) for a, b in pairs)
+    theirs, ours = ([getattr(turn, clock) for turn in each] for each in (theirs, ours))
+    return turns.times_as_long(theirs, ours)
+
+
+def median(turns: Sequence[Turn], clock: str) -> float:
+    return statistics.median(getattr(turn, clock) for turn in turns)
 
 
 def compare(
@@ -187,13 +186,7 @@ def main() -> None:
         "--contestants", nargs="+", choices=CONTESTANTS[1:], default=CONTESTANTS[1:],
         help="those that ours is measured against (default: all)",
     )  # fmt: skip
-    parser.add_argument("--rounds", type=int, default=5, help="measured rounds (default 5)")
-    parser.add_argument("--output", type=Path, help="file for the results, as JSON")
-    parser.add_argument(
-        "--cpu-time",
-        action="store_true",
-        help="count the work of all cores, not the time until it is done: for a busy machine",
-    )
+    turns.add_options(parser, rounds=5)
     options = parser.parse_args()
     if find_spec("torch") is None:
         parser.error("torch is not installed: pip install torch")

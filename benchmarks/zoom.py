@@ -15,19 +15,16 @@ keeps its workdir; one that is done is not done again.
 
 import argparse
 import csv
-import dataclasses
-import json
 import statistics
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 
+from benchmarks.change import change
 from benchmarks.digit_canvases import make_canvases, read_boxes
-from stn_jax import evaluate, train
+from benchmarks.runs import train_and_evaluate, write
 from stn_jax.config import Config, SyntheticConfig, ZoomScheduleConfig, load
 from stn_jax.evaluation.geometry import lesion_overlap, share_covered
 
@@ -37,14 +34,6 @@ UNTUNED_DATA_SEED = 1
 """The recipe was chosen on validation photos of data seed 0."""
 
 Recipe = Callable[[Config], Config]
-
-
-def change(config: Config, **parts: dict[str, Any]) -> Config:
-    """Replaces some fields of a configuration's parts, such as train={"steps": 100}."""
-    changed = {
-        name: dataclasses.replace(getattr(config, name), **fields) for name, fields in parts.items()
-    }
-    return dataclasses.replace(config, **changed)
 
 
 def one_crop(config: Config) -> Config:
@@ -113,18 +102,9 @@ def digits(workdir: Path, mnist: Path) -> Config:
 
 def run(config: Config, workdir: Path, boxes: dict[str, np.ndarray] | None) -> dict[str, Any]:
     """Trains and evaluates one run, unless that is done; returns what came of it."""
-    done = workdir / "zoom.json"
-    if done.exists():
-        return json.loads(done.read_text())
-    before = time.process_time()
-    if not train(config, workdir).finished:
-        raise SystemExit("stopped; the same command goes on")
-    spent = time.process_time() - before
-    evaluate(workdir)
+    seconds = train_and_evaluate(config, workdir)
     result = judge(workdir / "evaluation" / "predictions.csv", config.data.photo_size, boxes)
-    result["training_cpu_seconds"] = round(spent)
-    done.write_text(json.dumps(result, indent=2) + "\n")
-    return result
+    return result | {"training_cpu_seconds": round(seconds)}
 
 
 def judge(
@@ -216,14 +196,8 @@ def main() -> None:
                 result = {"scene": scene, "recipe": recipe, "seed": seed}
                 results.append(result | run(config, place, boxes))
                 if options.output:
-                    write(options.output, results)
+                    write(options.output, results=results)
     print_table(results)
-
-
-def write(output: Path, results: list[dict[str, Any]]) -> None:
-    """Writes what is known so far, and on which machine it was found."""
-    machine = {"device": jax.devices()[0].device_kind, "jax": jax.__version__}
-    output.write_text(json.dumps({"machine": machine, "results": results}, indent=2) + "\n")
 
 
 if __name__ == "__main__":

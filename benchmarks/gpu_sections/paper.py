@@ -5,7 +5,6 @@ the film strip, at its end: the paper does not say how often it paused for those
 """
 
 import contextlib
-import dataclasses
 import json
 import os
 import signal
@@ -16,6 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal
 
+from benchmarks.change import change
 from benchmarks.gpu_sections.report import Row
 from benchmarks.gpu_sections.scale import Scale
 from benchmarks.gpu_sections.tasks import Task, TimeLeft
@@ -112,8 +112,7 @@ def make_config(
         checkpoint_every=batches,
         figure_every=batches,
     )
-    data = dataclasses.replace(config.data, cache=cache, cache_dir=str(folder / "photos"))
-    return dataclasses.replace(config, data=data)
+    return change(config, data={"cache": cache, "cache_dir": str(folder / "photos")})
 
 
 @contextlib.contextmanager

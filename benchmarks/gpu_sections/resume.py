@@ -4,26 +4,20 @@ Every part is trained by a process of its own, as after a power cut: nothing tha
 tried out or kept in memory reaches the next.
 """
 
-import concurrent.futures
-import dataclasses
-import multiprocessing
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import jax
 import numpy as np
-from jaxtyping import PyTree
 
+from benchmarks.change import change
 from benchmarks.gpu_sections.report import Row
 from benchmarks.gpu_sections.scale import Scale
 from benchmarks.gpu_sections.tasks import Task, TimeLeft
-from stn_jax.models import make_model
-from stn_jax.training.checkpoint import CheckpointStore, on_one_device
+from benchmarks.processes import in_new_process
+from stn_jax.training.checkpoint import restore_last
 from stn_jax.training.loop import train
-from stn_jax.training.state import init_state, make_optimizer
-from stn_jax.training.workdir import read_run
 
 STEPS, STOP = 6, 3
 
@@ -38,29 +32,21 @@ def compare(scale: Scale) -> Row:
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         config = scale.config("bfloat16", steps=STEPS, deterministic=True, log_every=1)
-        data = dataclasses.replace(config.data, cache_dir=str(place / "photos"))
-        config = dataclasses.replace(config, data=data)
-        apart(train, config, place / "whole")
+        config = change(config, data={"cache_dir": str(place / "photos")})
+        in_new_process(train, config, place / "whole")
         for steps in (STOP, STEPS):
-            part = dataclasses.replace(config.train, steps=steps)
-            apart(train, dataclasses.replace(config, train=part), place / "parts")
-        arrays, different = apart(find_differences, place / "whole", place / "parts")
+            part = change(config, train={"steps": steps})
+            in_new_process(train, part, place / "parts")
+        arrays, different = in_new_process(find_differences, place / "whole", place / "parts")
     row = {"arrays": arrays, "different": len(different)}
     if different:
         row["failed"] = f"{len(different)} of {arrays} arrays differ, such as {different[0]}"
     return row
 
 
-def apart(function: Callable[..., Any], *arguments: Any) -> Any:
-    """Calls a function in a new process, which has the device's memory for itself."""
-    context = multiprocessing.get_context("spawn")
-    with concurrent.futures.ProcessPoolExecutor(1, mp_context=context) as pool:
-        return pool.submit(function, *arguments).result()
-
-
 def find_differences(one: Path, other: Path) -> tuple[int, list[str]]:
     """How many arrays the runs' last states have, and which are not the same to the last bit."""
-    states = last_state(one), last_state(other)
+    states = [restore_last(workdir)[1] for workdir in (one, other)]
     pairs = zip(*map(jax.tree.leaves_with_path, states), strict=True)
     different = [
         jax.tree_util.keystr(path)
@@ -68,22 +54,3 @@ def find_differences(one: Path, other: Path) -> tuple[int, list[str]]:
         if np.asarray(a).tobytes() != np.asarray(b).tobytes()
     ]
     return len(jax.tree.leaves(states[0])), different
-
-
-def last_state(workdir: Path) -> PyTree:
-    """The state in a run's newest checkpoint."""
-    run = read_run(workdir)
-    model = make_model(run.config.model, num_classes=len(run.classes), mean_color=run.mean_color)
-    like = jax.eval_shape(
-        lambda: init_state(
-            model,
-            make_optimizer(run.config.train),
-            photo_size=run.config.data.photo_size,
-            num_channels=len(run.mean_color),
-            seed=0,
-        )
-    )
-    store = CheckpointStore(workdir / "checkpoints")
-    _, state, _ = store.restore(on_one_device(like))
-    store.close()
-    return state

@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from benchmarks.change import change
 from benchmarks.gpu_sections.running import ROOT
 from stn_jax.config import Config, SyntheticConfig, load
 
@@ -64,18 +65,21 @@ class Scale:
         """The paper's experiment at this scale, on generated photos."""
         paper = load(ROOT / "configs" / "derm.py")
         synthetic = SyntheticConfig(train=self.photos, val=self.held_out, test=self.held_out)
-        data = dataclasses.replace(
-            paper.data, source="synthetic", photo_size=self.photo_size, synthetic=synthetic
+        own = {
+            "batch_size": batch_size or self.batch_size,
+            "precision": "bfloat16" if precision == "bfloat16" else "float32",
+            "patience": 0,
+        }
+        return change(
+            paper,
+            data={
+                "source": "synthetic",
+                "photo_size": self.photo_size,
+                "synthetic": synthetic,
+            },
+            model={"crop_size": self.crop_size, **self.model},
+            train={**own, **train},
         )
-        model = dataclasses.replace(paper.model, crop_size=self.crop_size, **self.model)
-        train_config = dataclasses.replace(
-            paper.train,
-            batch_size=batch_size or self.batch_size,
-            precision="bfloat16" if precision == "bfloat16" else "float32",
-            patience=0,
-            **train,
-        )
-        return dataclasses.replace(paper, data=data, model=model, train=train_config)
 
 
 FULL = Scale(

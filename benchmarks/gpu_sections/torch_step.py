@@ -12,6 +12,7 @@ from benchmarks.gpu_sections.scale import Precision, Scale
 from benchmarks.gpu_sections.tasks import Task, TimeLeft
 from benchmarks.gpu_sections.trainer import NoisePhotos, Trainer
 from benchmarks.torch_peer import Layout, STNClassifier, make_step, memory_format, to_tensor
+from benchmarks.turns import times_as_long
 
 # Before JAX uses the device, so that it leaves memory to torch.
 os.environ["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"
@@ -61,9 +62,7 @@ def compare(
     return {
         "milliseconds": 1e3 * statistics.median(times["torch"]),
         "ours_milliseconds": 1e3 * statistics.median(times["ours"]),
-        "times_as_long_as_ours": statistics.median(
-            torch / ours for torch, ours in zip(times["torch"], times["ours"], strict=True)
-        ),
+        "times_as_long_as_ours": times_as_long(times["torch"], times["ours"]),
         "seconds_until_the_first_step": first,
     }
 

@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from benchmarks import folds, pooled
+from benchmarks import folds, pooled, runs
 from stn_jax.evaluation.table import make_table, write_table
 from stn_jax.training.loop import Outcome
 
@@ -130,8 +130,8 @@ def calls(monkeypatch):
         write_table(FIRST[0].table, workdir / "evaluation" / "predictions.csv")
         (workdir / "evaluation" / "metrics.json").write_text(json.dumps(FIRST[0].metrics))
 
-    monkeypatch.setattr(folds, "train", train)
-    monkeypatch.setattr(folds, "evaluate", evaluate)
+    monkeypatch.setattr(runs, "train", train)
+    monkeypatch.setattr(runs, "evaluate", evaluate)
     return made
 
 

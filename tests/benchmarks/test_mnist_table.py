@@ -1,12 +1,12 @@
 """The table of distorted MNIST: what it counts, and that every run is a configuration."""
 
 import json
-import struct
 
 import numpy as np
 import pytest
+from made_digits import idx
 
-from benchmarks import mnist
+from benchmarks import mnist, runs
 
 
 def made(task, transform, seed, wrong, digits=1000, seconds=10):
@@ -70,8 +70,7 @@ def write_digits(root, name, count):
     digits = np.random.default_rng(0).integers(0, 256, (count, 28, 28), np.uint8)
     labels = np.arange(count, dtype=np.uint8) % 10
     for kind, values in (("images-idx3", digits), ("labels-idx1", labels)):
-        head = struct.pack(f">{1 + values.ndim}I", 0x800 + values.ndim, *values.shape)
-        (root / f"{name}-{kind}-ubyte").write_bytes(head + values.tobytes())
+        (root / f"{name}-{kind}-ubyte").write_bytes(idx(values))
 
 
 def test_a_run_is_trained_once(tmp_path, monkeypatch):
@@ -83,7 +82,8 @@ def test_a_run_is_trained_once(tmp_path, monkeypatch):
     first = mnist.run(config, tmp_path / "run")
     assert first["digits"] == 30
     assert 0 < first["wrong"] <= 30
-    monkeypatch.setattr(mnist, "train_to_the_end", None)
+    monkeypatch.setattr(runs, "train", None)
     assert mnist.run(config, tmp_path / "run") == first
-    mnist.write(tmp_path / "mnist.json", [made("R", "affine", 0, 1) | first])
+    rows = mnist.summarise([made("R", "affine", 0, 1) | first])
+    runs.write(tmp_path / "mnist.json", rows=rows)
     assert json.loads((tmp_path / "mnist.json").read_text())["rows"][0]["digits"] == 30

@@ -1,10 +1,10 @@
 import gzip
-import struct
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from made_digits import idx
 
 from stn_jax.config import DataConfig, MnistConfig
 from stn_jax.data.builder import DataError, prepare, resolve_source
@@ -12,11 +12,6 @@ from stn_jax.data.mnist import SIZES, distort
 from stn_jax.data.pipeline import eval_batches, train_dataset
 
 TASKS = sorted(SIZES)
-
-
-def idx(values):
-    header = struct.pack(f">HBB{values.ndim}I", 0, 8, values.ndim, *values.shape)
-    return header + values.astype(np.uint8).tobytes()
 
 
 def bar(count):
