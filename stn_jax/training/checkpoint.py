@@ -221,13 +221,39 @@ def restore_best(workdir: str | Path) -> tuple[PyTree, int]:
     for name, tree in (("best", like.variables), ("checkpoints", like)):
         if not (workdir / name).is_dir():
             continue
-        store = CheckpointStore(workdir / name)
-        restored = store.restore(on_one_device(tree))
-        store.close()
+        restored = _restore_newest(workdir / name, tree)
         if restored is not None:
             step, tree, _ = restored
             return (tree if name == "best" else tree.variables), step
-    raise WorkdirError(
+    raise _no_checkpoint(workdir)
+
+
+def restore_last(workdir: str | Path) -> tuple[int, PyTree, dict[str, Any]]:
+    """Reads the newest checkpoint of a run.
+
+    Returns:
+      (step, the whole state on the first device, notes).
+
+    Raises:
+      WorkdirError: when the run has no checkpoint yet.
+    """
+    workdir = Path(workdir)
+    like = jax.eval_shape(lambda: _first_state(read_run(workdir)))
+    restored = _restore_newest(workdir / "checkpoints", like)
+    if restored is None:
+        raise _no_checkpoint(workdir)
+    return restored
+
+
+def _restore_newest(folder: Path, like: PyTree) -> tuple[int, PyTree, dict[str, Any]] | None:
+    store = CheckpointStore(folder)
+    restored = store.restore(on_one_device(like))
+    store.close()
+    return restored
+
+
+def _no_checkpoint(workdir: Path) -> WorkdirError:
+    return WorkdirError(
         f"{workdir} has no checkpoint yet: train it first (python train.py, same --workdir)"
     )
 

@@ -20,12 +20,11 @@ from stn_jax.config import (
     SyntheticConfig,
     TrainConfig,
 )
-from stn_jax.models import make_model
-from stn_jax.training.checkpoint import CheckpointStore, on_one_device
-from stn_jax.training.state import TrainState, init_state, make_optimizer
-from stn_jax.training.workdir import read_run
+from stn_jax.training.checkpoint import restore_last
 
 CLEAN_CACHE_VARIABLE = "STN_JAX_TEST_CACHE"
+last_state = restore_last
+"""The newest checkpoint of a workdir: (step, state, notes)."""
 PROGRAM = Path(__file__).parents[2] / "train.py"
 
 
@@ -65,30 +64,6 @@ def tiny_config(model: dict[str, Any] | None = None, **train: Any) -> Config:
 def with_train(config: Config, **train: Any) -> Config:
     """The same experiment with other options of training."""
     return dataclasses.replace(config, train=dataclasses.replace(config.train, **train))
-
-
-def last_state(workdir: Path) -> tuple[int, TrainState, dict[str, Any]]:
-    """The newest checkpoint: (step, state, notes)."""
-    store = CheckpointStore(workdir / "checkpoints")
-    restored = store.restore(on_one_device(empty_state(workdir)))
-    store.close()
-    assert restored is not None
-    return restored
-
-
-def empty_state(workdir: Path) -> TrainState:
-    """Shapes and types of a run's state."""
-    run = read_run(workdir)
-    model = make_model(run.config.model, num_classes=len(run.classes), mean_color=run.mean_color)
-    return jax.eval_shape(
-        lambda: init_state(
-            model,
-            make_optimizer(run.config.train),
-            photo_size=run.config.data.photo_size,
-            num_channels=len(run.mean_color),
-            seed=0,
-        )
-    )
 
 
 def metrics(workdir: Path) -> list[dict[str, Any]]:
