@@ -121,13 +121,12 @@ def _take_fold(
     pool: np.ndarray, labels: np.ndarray, units: Sequence[str], folds: int, fold: int, salt: str
 ) -> list[int]:
     """Photos of one of the equal parts of a pool; the last part is whatever the others leave."""
-    parts = []
     for parts_left in range(folds, folds - fold - 1, -1):
         whole = np.bincount(labels[pool], minlength=labels.max() + 1)
         wanted = np.rint(whole / parts_left).astype(int)
-        parts.append(_take(pool, labels, units, wanted, salt))
-        pool = np.setdiff1d(pool, parts[-1])
-    return parts[-1]
+        part = _take(pool, labels, units, wanted, salt)
+        pool = np.setdiff1d(pool, part)
+    return part
 
 
 def _said_of_units(units: Sequence[str], given: Sequence[str]) -> dict[str, str]:

@@ -382,7 +382,7 @@ def _band(
     """2.5 and 97.5 % points of the curve at each place of the grid, drawing groups again."""
     heights = [
         _height_at(*curve(ranking, drawn), grid)
-        for drawn in draw_groups(groups, repeats=_DRAWS)
+        for drawn in draw_groups(group_members(groups), repeats=_DRAWS)
         if ranking.auroc(drawn) is not None  # both kinds were drawn
     ]
     if len(heights) < 0.95 * _DRAWS:

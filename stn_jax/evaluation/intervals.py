@@ -1,7 +1,7 @@
 """How sure a number is: binomial intervals, and the bootstrap over patients."""
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 from jaxtyping import Int, Shaped
@@ -111,9 +111,10 @@ def bootstrap(
     value = statistic(np.ones(len(groups), int)) if len(groups) else None
     if value is None:
         return Interval(None, None, None, "undefined for these photos")
-    if len(group_members(groups)) < 2:
+    members = group_members(groups)
+    if len(members) < 2:
         return Interval(value, None, None, "all photos are of one group")
-    results = [statistic(drawn) for drawn in draw_groups(groups, repeats=repeats, seed=seed)]
+    results = [statistic(drawn) for drawn in draw_groups(members, repeats=repeats, seed=seed)]
     draws = [result for result in results if result is not None]
     if len(draws) < 0.95 * repeats:
         return Interval(value, None, None, "too few photos: undefined in many bootstrap draws")
@@ -122,12 +123,11 @@ def bootstrap(
 
 
 def draw_groups(
-    groups: Shaped[np.ndarray, " photo"], *, repeats: int, seed: int = 0
+    members: Sequence[Int[np.ndarray, " member"]], *, repeats: int, seed: int = 0
 ) -> Iterator[Int[np.ndarray, " photo"]]:
     """How often each photo counts when as many groups as there are are drawn, with replacement."""
-    members = group_members(groups)
     count = len(members)
-    group_of_photo = np.empty(len(groups), int)
+    group_of_photo = np.empty(sum(map(len, members)), int)
     for group, indices in enumerate(members):
         group_of_photo[indices] = group
     key = np.random.default_rng(seed)
