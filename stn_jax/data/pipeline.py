@@ -1,6 +1,6 @@
 """From a prepared split to batches on the devices, random access by step."""
 
-import itertools
+import concurrent.futures
 from collections import deque
 from collections.abc import Iterator
 from typing import Any, SupportsIndex
@@ -90,18 +90,27 @@ def eval_batches(
 def to_devices(
     batches: Iterator[HostBatch], sharding: jax.sharding.Sharding, *, ahead: int = 2
 ) -> Iterator[dict[str, jax.Array]]:
-    """Sends batches to the devices, split over them, `ahead` of their use."""
+    """Sends batches to the devices, split over them, up to `ahead` before their use.
 
-    def send(batch: HostBatch) -> dict[str, jax.Array]:
-        return {
+    A thread of its own waits for the later ones, so that a batch that is there can be used.
+    """
+
+    def send() -> dict[str, jax.Array] | None:
+        batch = next(batches, None)
+        return batch and {
             name: jax.make_array_from_process_local_data(sharding, value)
             for name, value in batch.items()
         }
 
-    queue = deque(map(send, itertools.islice(batches, ahead)))
-    while queue:
-        yield queue.popleft()
-        queue.extend(map(send, itertools.islice(batches, 1)))
+    sender = concurrent.futures.ThreadPoolExecutor(1, "to-devices")
+    try:
+        queue = deque(sender.submit(send) for _ in range(ahead))
+        while batch := queue.popleft().result():
+            queue.append(sender.submit(send))
+            yield batch
+    finally:
+        # Without waiting: this may run in any thread, even in the sender's own.
+        sender.shutdown(wait=False, cancel_futures=True)
 
 
 def _shuffled(places: np.ndarray, seed: int) -> grain.MapDataset:

@@ -188,8 +188,7 @@ class Trainer:
             if _due(step + 1, config.checkpoint_every):
                 # So that a kill never costs more than the save that was to follow.
                 self._checkpoints.wait()
-            with window.waiting():
-                batch = next(batches)
+            batch = window.take(batches)
             self.state, metrics = train_step(self.state, batch)
             step += 1
             window.add(step, batch["index"], metrics)

@@ -1,6 +1,5 @@
 """The steps between two log lines, their metrics still on the device."""
 
-import contextlib
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -10,6 +9,9 @@ import numpy as np
 
 from stn_jax.data.pipeline import Split
 from stn_jax.training.guards import check_finite
+from stn_jax.training.stall import StallMeter
+
+Batch = dict[str, Any]
 
 
 class Window:
@@ -23,20 +25,19 @@ class Window:
     def __init__(self, split: Split, *, batch_size: int):
         self._split = split
         self._batch_size = batch_size
+        self._meter = StallMeter()
         self._reset()
 
-    @contextlib.contextmanager
-    def waiting(self) -> Iterator[None]:
-        """Counts the time inside as time in which the input kept the step waiting."""
-        before = time.monotonic()
+    def take(self, batches: Iterator[Batch]) -> Batch:
+        """Takes the next batch; the window's time counts from the first one's asking."""
         if not self._steps:
-            self._started = before
-        yield
-        self._stalled += time.monotonic() - before
+            self._started = time.monotonic()
+        return self._meter.take(batches)
 
     def add(self, step: int, index: jax.Array, metrics: Mapping[str, jax.Array]) -> None:
         """Takes in the metrics of one step and the places of its photos in the split."""
         self._steps.append((step, index, metrics))
+        self._meter.give(metrics)
 
     def close(self, inspect: Callable[[int, Mapping[str, Any]], None]) -> dict[str, float]:
         """Checks every step and starts the next window.
@@ -45,8 +46,8 @@ class Window:
           inspect: called with each step and its metrics.
 
         Returns:
-          Means over the steps; photos_per_second; input_stall, the share of the time in which the
-          step waited for photos.
+          Means over the steps; photos_per_second; input_stall, the share of the window's time in
+          which the devices had done all their steps and the next batch was not there yet.
 
         Raises:
           NonFiniteError: when a step's loss or gradient was not finite.
@@ -58,13 +59,13 @@ class Window:
         seconds = time.monotonic() - self._started
         means = {name: float(np.mean([m[name] for m in fetched])) for name in fetched[0]}
         means["photos_per_second"] = len(fetched) * self._batch_size / seconds
-        means["input_stall"] = self._stalled / seconds
+        means["input_stall"] = self._meter.seconds / seconds
         self._reset()
         return means
 
     def _reset(self) -> None:
         self._steps: list[tuple[int, jax.Array, Mapping[str, jax.Array]]] = []
-        self._started = self._stalled = 0.0
+        self._started = self._meter.seconds = 0.0
 
     def _names(self, index: jax.Array) -> list[str]:
         places = np.concatenate([np.asarray(shard.data) for shard in index.addressable_shards])

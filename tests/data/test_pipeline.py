@@ -1,4 +1,5 @@
 import itertools
+import threading
 
 import jax
 import numpy as np
@@ -146,25 +147,54 @@ def test_evaluation_keeps_the_order_of_the_photos():
     ]
 
 
+SHARDING = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+
+
 def test_batches_are_sent_ahead_and_arrive_in_order():
-    sharding = jax.sharding.SingleDeviceSharding(jax.devices()[0])
-    sent = []
+    sent, third_is_sent = [], threading.Event()
 
     def batches():
         for number in range(5):
             sent.append(number)
+            if number == 2:
+                third_is_sent.set()
             yield {"index": np.full(2, number, np.int32)}
 
-    arriving = to_devices(batches(), sharding, ahead=2)
+    arriving = to_devices(batches(), SHARDING, ahead=2)
     first = next(arriving)
     assert isinstance(first["index"], jax.Array)
-    assert sent == [0, 1]
+    assert third_is_sent.wait(60), "two are to be on their way while the first is in use"
+    assert sent == [0, 1, 2]
     assert [int(batch["index"][0]) for batch in [first, *arriving]] == [0, 1, 2, 3, 4]
 
 
+def test_a_batch_that_is_there_is_not_kept_back_for_later_ones():
+    first_is_out = threading.Event()
+
+    def batches():
+        yield {"index": np.zeros(2, np.int32)}
+        assert first_is_out.wait(60), "the second batch kept the first one back"
+        yield {"index": np.ones(2, np.int32)}
+
+    arriving = to_devices(batches(), SHARDING, ahead=2)
+    assert next(arriving)["index"].tolist() == [0, 0]
+    first_is_out.set()
+    assert [batch["index"].tolist() for batch in arriving] == [[1, 1]]
+
+
+def test_what_goes_wrong_with_a_batch_is_said_when_it_is_its_turn():
+    def batches():
+        yield {"index": np.zeros(2, np.int32)}
+        raise DataError("a.jpg: gone")
+
+    arriving = to_devices(batches(), SHARDING, ahead=2)
+    next(arriving)
+    with pytest.raises(DataError, match="gone"):
+        next(arriving)
+
+
 def test_an_endless_stream_is_read_no_further_than_asked():
-    sharding = jax.sharding.SingleDeviceSharding(jax.devices()[0])
     counter = itertools.count()
     endless = ({"index": np.full(1, number, np.int32)} for number in counter)
-    list(itertools.islice(to_devices(endless, sharding, ahead=3), 4))
+    list(itertools.islice(to_devices(endless, SHARDING, ahead=3), 4))
     assert next(counter) <= 8
