@@ -16,6 +16,7 @@ from stn_jax.sampling import (
     spatial_transform,
     theta_to_box,
     thin_plate_spline_grid,
+    weighted_sum,
 )
 
 SIZE = (4, 5)
@@ -168,3 +169,26 @@ def test_images_of_integers_have_a_theta_gradient(rng):
 
     want = jax.grad(total)(theta, images.astype(jnp.float32))
     np.testing.assert_allclose(jax.grad(total)(theta, images), want, rtol=1e-6)
+
+
+@pytest.mark.parametrize(("batch", "cache"), [(0, 1 << 20), (7, 1 << 20), (16, 1 << 20), (16, 0)])
+def test_gradients_of_photos_do_not_depend_on_their_batch(batch, cache, rng, monkeypatch):
+    # On a CPU a batch is scattered in groups, by the number and the size of the photos.
+    monkeypatch.setattr(weighted_sum, "CACHE", cache)
+    images = jnp.asarray(rng.normal(size=(batch, 7, 9, 2)))
+    theta = jnp.asarray(rng.normal(size=(batch, 2, 3)))
+    weights = jnp.asarray(rng.normal(size=(batch, *SIZE, 2)))
+
+    @jax.jit
+    def gradients(images, theta, weights):
+        return jax.grad(lambda *x: jnp.sum(weights * spatial_transform(*x, SIZE)), (0, 1))(
+            images, theta
+        )
+
+    together = gradients(images, theta, weights)
+    assert [gradient.shape for gradient in together] == [images.shape, theta.shape]
+    for photo in range(batch):
+        one = slice(photo, photo + 1)
+        alone = gradients(images[one], theta[one], weights[one])
+        for gradient, expected in zip(together, alone, strict=True):
+            np.testing.assert_allclose(gradient[one], expected, rtol=1e-5, atol=1e-5)
