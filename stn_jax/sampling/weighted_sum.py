@@ -144,7 +144,7 @@ def _group_by_group(taps, photos):
 
     @functools.partial(jax.checkpoint, prevent_cse=False)
     def one(*photo):
-        return _read(taps, *jax.tree.unflatten(structure, photo))
+        return _read_in_fours(taps, *jax.tree.unflatten(structure, photo))
 
     def group(leaves):
         single = [lax.split(leaf, [1] * together) for leaf in leaves]
@@ -153,6 +153,19 @@ def _group_by_group(taps, photos):
     groups = [leaf.reshape(count // together, together, *leaf.shape[1:]) for leaf in leaves]
     read = lax.map(group, groups)
     return read.reshape(count, *read.shape[2:])
+
+
+def _read_in_fours(taps, pixels, x, y, constants):
+    """Reads as `_read` does, but so that colours are scattered quickly.
+
+    To add four floats takes XLA's CPU backend a third of the time that three take. To drop the
+    fourth again pays where a photo is read at a third as many positions as it has pixels, or more.
+    """
+    _, count, channels = pixels.shape
+    if channels != 3 or 3 * x.size < count:
+        return _read(taps, pixels, x, y, constants)
+    fours = jnp.pad(pixels, ((0, 0), (0, 0), (0, 1)))
+    return _read(taps, fours, x, y, constants)[..., :3]
 
 
 def _photos_together(pixels):

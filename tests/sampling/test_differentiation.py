@@ -172,23 +172,23 @@ def test_images_of_integers_have_a_theta_gradient(rng):
 
 
 @pytest.mark.parametrize(("batch", "cache"), [(0, 1 << 20), (7, 1 << 20), (16, 1 << 20), (16, 0)])
-def test_gradients_of_photos_do_not_depend_on_their_batch(batch, cache, rng, monkeypatch):
-    # On a CPU a batch is scattered in groups, by the number and the size of the photos.
+@pytest.mark.parametrize("photo_size", [(5, 6), (14, 18)])
+def test_gradient_of_a_photo_is_its_own(batch, cache, photo_size, rng, monkeypatch):
+    # On a CPU photos are scattered in groups and colours as if they were four.
     monkeypatch.setattr(weighted_sum, "CACHE", cache)
-    images = jnp.asarray(rng.normal(size=(batch, 7, 9, 2)))
+    images = jnp.asarray(rng.normal(size=(batch, *photo_size, 3)))
     theta = jnp.asarray(rng.normal(size=(batch, 2, 3)))
-    weights = jnp.asarray(rng.normal(size=(batch, *SIZE, 2)))
+    weights = jnp.asarray(rng.normal(size=(batch, *SIZE, 3)))
 
     @jax.jit
-    def gradients(images, theta, weights):
-        return jax.grad(lambda *x: jnp.sum(weights * spatial_transform(*x, SIZE)), (0, 1))(
-            images, theta
+    def gradient(images, theta, weights):
+        return jax.grad(lambda images: jnp.sum(weights * spatial_transform(images, theta, SIZE)))(
+            images
         )
 
-    together = gradients(images, theta, weights)
-    assert [gradient.shape for gradient in together] == [images.shape, theta.shape]
-    for photo in range(batch):
-        one = slice(photo, photo + 1)
-        alone = gradients(images[one], theta[one], weights[one])
-        for gradient, expected in zip(together, alone, strict=True):
-            np.testing.assert_allclose(gradient[one], expected, rtol=1e-5, atol=1e-5)
+    together = gradient(images, theta, weights)
+    assert together.shape == images.shape
+    for photo, channel in np.ndindex(batch, 3):
+        one = (slice(photo, photo + 1), ..., slice(channel, channel + 1))
+        alone = gradient(images[one], theta[photo : photo + 1], weights[one])
+        np.testing.assert_allclose(together[one], alone, rtol=1e-5, atol=1e-5)
