@@ -51,7 +51,7 @@ class Options:
     """Folder of MNIST's four files."""
     tasks: tuple[Task, ...] = ("RTS", "TC")
     """Distortions."""
-    transforms: tuple[Transform, ...] = ("identity", "affine")
+    transforms: tuple[Transform, ...] = ("identity", "affine", "attention")
     """Families of the learned map; identity is the network without a transformer."""
     seeds: int = 3
     """Seeds 0, 1, ... of the weights and of the order of the digits."""

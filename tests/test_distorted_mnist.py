@@ -41,11 +41,11 @@ def test_what_differs_without_the_transformer_is_the_crop_alone(task):
     assert learned.train == whole.train
 
 
-def test_only_the_larger_images_are_sampled_twice_as_densely():
+def test_only_dense_heads_sample_the_larger_images_twice_as_densely():
     for transform in TRANSFORMS:
         twice = {
             task
             for task in MNIST_SIZES
             if FILE["get_config"](task, transform).model.oversample == 2
         }
-        assert twice == (set() if transform == "identity" else {"RTS", "TC"})
+        assert twice == (set() if transform in ("identity", "attention") else {"RTS", "TC"})
