@@ -2,9 +2,8 @@
 
 One digit, at its own 28x28 pixels, lies anywhere on a canvas of 200x300 among fragments of other
 digits; shrunk five times, as the localization net sees it, it is a smudge of 4 to 6 pixels. The
-canvases are ordinary PNG files in `train/`, `val/` and `test/`, a sub-folder a class, so that nothing
-but where the photos come from differs from a user's own folder; `boxes.csv` says where each digit
-lies.
+canvases are PNG files in `train/`, `val/` and `test/`, a sub-folder a class, as in a user's
+own folder; `boxes.csv` says where each digit lies.
 """
 
 import csv
