@@ -1,9 +1,9 @@
 """The same photo twice: found by content and by appearance."""
 
 import dataclasses
+import functools
 import hashlib
-import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Literal
 
 import numpy as np
@@ -22,16 +22,13 @@ THUMBNAIL = 16
 
 @dataclasses.dataclass(frozen=True)
 class Print:
-    """What is kept of a photo to find it again.
+    """What is kept of a photo to find it again: equal for equal pixels.
 
     Attributes:
-      digest: SHA-256 of the decoded pixels at the configured size; equal for equal photos,
-        whatever their files are called or carry besides.
       bits: 64-bit difference hash: is each of 8x8 patches darker than its right neighbour.
       thumbnail: 16x16 RGB.
     """
 
-    digest: bytes
     bits: UInt8[np.ndarray, "8"]
     thumbnail: UInt8[np.ndarray, "16 16 3"]
 
@@ -47,34 +44,41 @@ class Pair:
 
 def make_print(pixels: Pixels) -> Print:
     """Takes the prints of a photo at the configured size, without padding."""
-    digest = hashlib.sha256(repr(pixels.shape).encode())
-    digest.update(np.ascontiguousarray(pixels))
     image = Image.fromarray(pixels)
     image = image.reduce(max(1, min(image.size) // 64))
     grey = image.convert("L").resize((9, 8), Image.Resampling.BOX)
     levels = np.asarray(grey).astype(np.int16)
     small = image.resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX)
-    return Print(
-        digest=digest.digest(),
-        bits=np.packbits(levels[:, :-1] < levels[:, 1:]),
-        thumbnail=np.asarray(small),
-    )
+    return Print(bits=np.packbits(levels[:, :-1] < levels[:, 1:]), thumbnail=np.asarray(small))
 
 
-def find_duplicates(prints: Sequence[Print]) -> list[Pair]:
-    """Finds every pair of photos with equal pixels or near enough appearance, in order."""
-    exact = set(_exact(prints))
-    near = set(_near(prints)) - exact
+def find_duplicates(prints: Sequence[Print], read_pixels: Callable[[int], Pixels]) -> list[Pair]:
+    """Finds every pair of photos with equal pixels or near enough appearance, in order.
+
+    Args:
+      prints: of every photo.
+      read_pixels: reads those of a photo by its place; asked only where prints are equal.
+    """
+    near = set(_near(prints))
+    exact = _exact(near, prints, read_pixels)
+    near -= exact
     pairs = [Pair(i, j, "exact") for i, j in exact] + [Pair(i, j, "near") for i, j in near]
     return sorted(pairs, key=lambda pair: (pair.first, pair.second))
 
 
-def _exact(prints: Sequence[Print]) -> Iterator[tuple[int, int]]:
-    same: dict[bytes, list[int]] = {}
-    for index, one in enumerate(prints):
-        same.setdefault(one.digest, []).append(index)
-    for indices in same.values():
-        yield from itertools.combinations(indices, 2)
+def _exact(
+    near: set[tuple[int, int]], prints: Sequence[Print], read_pixels: Callable[[int], Pixels]
+) -> set[tuple[int, int]]:
+    @functools.cache
+    def digest(place: int) -> tuple[tuple[int, ...], bytes]:
+        pixels = read_pixels(place)
+        return pixels.shape, hashlib.sha256(np.ascontiguousarray(pixels)).digest()
+
+    def equal(first: int, second: int) -> bool:
+        one, other = prints[first], prints[second]
+        return np.array_equal(one.thumbnail, other.thumbnail) and digest(first) == digest(second)
+
+    return {pair for pair in near if equal(*pair)}
 
 
 def _near(prints: Sequence[Print]) -> Iterator[tuple[int, int]]:

@@ -23,7 +23,7 @@ import tensorflow_datasets as tfds
 
 from stn_jax.config import DataConfig
 from stn_jax.data import cache, imported, importer
-from stn_jax.data.audit import find_duplicates
+from stn_jax.data.audit import Pair, find_duplicates
 from stn_jax.data.dataset import PhotoDataset
 from stn_jax.data.duplicates import judge
 from stn_jax.data.errors import DataError, printable, shortened
@@ -38,7 +38,7 @@ __all__ = ["DataError", "PhotoBuilder", "PhotoDataset", "PhotoSource", "prepare"
 
 _STORED = "photos"
 """Name of the one TFDS split that holds every photo."""
-_SMALLEST_SHARD, _LARGEST_SHARD, _SHARDS = 32, 256, 64
+_SMALLEST_SHARD, _LARGEST_SHARD, _SHARDS = 8, 256, 64
 
 
 class PhotoSource:
@@ -119,6 +119,20 @@ def prepare(data: DataConfig, *, progress: bool = True) -> PhotoDataset:
     return dataset
 
 
+def make_features() -> tfds.features.FeaturesDict:
+    """What a record holds. The photo is stored without padding, hence its free shape."""
+    return tfds.features.FeaturesDict(
+        {
+            "photo": tfds.features.Tensor(shape=(None, None, 3), dtype=np.uint8, encoding="bytes"),
+            "label": tfds.features.Scalar(np.int64),
+            "file": tfds.features.Text(),
+            "group": tfds.features.Text(),
+            "box": tfds.features.Tensor(shape=(4,), dtype=np.float32),
+            "metadata": tfds.features.Text(),
+        }
+    )
+
+
 class _PrivateInfo(tfds.core.DatasetInfo):
     """Facts about a data set that no public bucket knows."""
 
@@ -156,7 +170,7 @@ class PhotoBuilder(tfds.core.dataset_builder.FileReaderBuilder):
         return _PrivateInfo(
             builder=self,
             description="Upright RGB photos at one size, without padding.",
-            features=importer.make_features(),
+            features=make_features(),
             disable_shuffling=True,
         )
 
@@ -242,7 +256,10 @@ def _divide(source: Source, directory: Path, data: DataConfig) -> PhotoDataset:
     refused |= source.listing.refused
     classes = source.listing.classes
     _check_refusals(photos, refused, classes, data.max_refused)
-    pairs = [] if source.generated else find_duplicates([photo.print for photo in photos])
+    stored = tfds.builder_from_directory(
+        str(directory / PhotoBuilder.name / str(PhotoBuilder.VERSION))
+    ).as_data_source(_STORED)
+    pairs = [] if source.generated else _find_duplicates(photos, stored)
     verdict = judge(photos, pairs, drop=data.duplicates == "drop")
     stay = [place for place in range(len(photos)) if place not in verdict.dropped]
     labels = [photos[place].label for place in stay]
@@ -262,9 +279,6 @@ def _divide(source: Source, directory: Path, data: DataConfig) -> PhotoDataset:
         for split in SPLITS
     }
     mean_color = _mean_color([photos[place] for place in places["train"]])
-    stored = tfds.builder_from_directory(
-        str(directory / PhotoBuilder.name / str(PhotoBuilder.VERSION))
-    ).as_data_source(_STORED)
     return PhotoDataset(
         splits={
             split: PhotoSource(
@@ -291,6 +305,11 @@ def _divide(source: Source, directory: Path, data: DataConfig) -> PhotoDataset:
             warnings=source.listing.warnings,
         ),
     )
+
+
+def _find_duplicates(photos: Sequence[Imported], stored: Sequence[Mapping[str, Any]]) -> list[Pair]:
+    prints = [photo.print for photo in photos]
+    return find_duplicates(prints, lambda place: stored[place]["photo"])
 
 
 def _check_refusals(

@@ -28,7 +28,6 @@ def save(directory: Path, photos: Sequence[Imported], refused: Mapping[str, str]
     }
     np.savez(
         directory / _ARRAYS,
-        digest=np.array([np.frombuffer(p.print.digest, np.uint8) for p in photos]),
         bits=np.array([p.print.bits for p in photos]),
         thumbnail=np.array([p.print.thumbnail for p in photos]),
         color_sum=np.array([p.color_sum for p in photos]),
@@ -47,11 +46,7 @@ def load(directory: Path) -> tuple[list[Imported], dict[str, str]]:
         Imported(
             entry=Entry(**photo["entry"]),
             label=photo["label"],
-            print=Print(
-                digest=columns["digest"][index].tobytes(),
-                bits=columns["bits"][index],
-                thumbnail=columns["thumbnail"][index],
-            ),
+            print=Print(bits=columns["bits"][index], thumbnail=columns["thumbnail"][index]),
             color_sum=tuple(columns["color_sum"][index].tolist()),
             pixel_count=int(columns["pixel_count"][index]),
             enlarged=bool(columns["enlarged"][index]),

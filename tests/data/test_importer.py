@@ -1,3 +1,4 @@
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -11,13 +12,13 @@ import tensorflow_datasets as tfds
 from made_photos import encode, make_pixels
 
 from stn_jax.data import importer
+from stn_jax.data.builder import make_features
 from stn_jax.data.errors import DataError
 from stn_jax.data.folder import Entry
 from stn_jax.data.importer import (
     FileReader,
     Reading,
     Shard,
-    make_features,
     write_shard,
     write_shards,
 )
@@ -77,10 +78,42 @@ def test_records_hold_pixels_label_name_group_and_metadata(tmp_path):
     assert result.photos[0].pixel_count == 24 * 36
 
 
+class WhiteReader:
+    size = (1000, 4)
+
+    def __call__(self, entry):
+        return Reading(pixels=np.full((1000, 4, 3), 255, np.uint8))
+
+
+def test_the_colors_of_a_large_bright_photo_add_up(tmp_path):
+    (shard,) = make_shards(tmp_path, 1, photos=1)
+    (photo,) = write_shard(shard, WhiteReader()).photos
+    assert photo.color_sum == (255 * 4000,) * 3
+
+
 @pytest.fixture
 def two_cores(monkeypatch):
     """Several processes, on whatever machine: with one core there would be this one only."""
     monkeypatch.setattr(importer, "_cores", lambda: 2)
+
+
+def in_first_process():
+    return multiprocessing.parent_process() is None
+
+
+class PatientReader:
+    """Reads in the first process only once another has begun, so that both have something to do."""
+
+    size = (24, 36)
+
+    def __init__(self, folder, reader):
+        self._folder = folder
+        self._reader = reader
+
+    def __call__(self, entry):
+        if in_first_process():
+            wait_until(lambda: len(list(self._folder.glob("*.array_record"))) > 1)
+        return self._reader(entry)
 
 
 @pytest.mark.usefixtures("two_cores")
@@ -88,8 +121,12 @@ def two_cores(monkeypatch):
 def test_every_shard_is_written_once_by_one_or_several_processes(tmp_path, count):
     shards = make_shards(tmp_path, count)
     (tmp_path / "1-1.png").write_bytes(b"broken")
-    results = dict(write_shards(shards, make_reader(tmp_path)))
-    assert sorted(results) == list(range(count))
+    reader = make_reader(tmp_path)
+    if count > 2:
+        reader = PatientReader(tmp_path, reader)
+    results = list(write_shards(shards, reader))
+    assert sorted(index for index, _ in results) == list(range(count))
+    results = dict(results)
     for index, shard in enumerate(shards):
         taken = [photo.entry.file for photo in results[index].photos]
         assert taken == [record["file"].decode() for record in read_records(shard.path)]
@@ -104,19 +141,18 @@ def test_photos_with_fewer_pixels_than_asked_for_are_marked(tmp_path):
         assert [photo.enlarged for photo in result.photos] == [enlarged, enlarged]
 
 
-class DyingReader:
-    """Ends its process as the system does when memory runs out."""
-
-    size = (24, 36)
-
-    def __call__(self, entry):
+def die(entry):
+    """Ends a process as the system does when memory runs out."""
+    if not in_first_process():
         os.kill(os.getpid(), signal.SIGKILL)
+    return Reading(pixels=np.zeros((24, 36, 3), np.uint8))
 
 
 @pytest.mark.usefixtures("two_cores")
 def test_a_process_that_dies_is_an_error_that_says_what_to_do(tmp_path):
+    reader = PatientReader(tmp_path, die)
     with pytest.raises(DataError, match=r"import process died: out of memory \(lower --data\.max"):
-        list(write_shards(make_shards(tmp_path, 4), DyingReader()))
+        list(write_shards(make_shards(tmp_path, 4), reader))
 
 
 PROGRAM = """
@@ -222,6 +258,8 @@ class SlowReader:
         self.marks = marks
 
     def __call__(self, entry):
+        if in_first_process():
+            wait_until(lambda: list(self.marks.iterdir()))
         time.sleep(0.05)
         (self.marks / entry.file).touch()
         return Reading(pixels=np.zeros((24, 36, 3), np.uint8))
@@ -235,8 +273,8 @@ def test_when_nobody_wants_more_the_other_processes_stop_within_a_photo(tmp_path
         entries = tuple(Entry(file=f"{name}-{number}", label="a") for number in range(photos))
         return Shard(str(tmp_path / f"{name}.array_record"), entries, (0,) * photos)
 
-    shards = [make_shard("short", 1), *(make_shard(f"long {number}", 60) for number in range(3))]
+    shards = [*(make_shard(f"long {number}", 60) for number in range(3)), make_shard("short", 1)]
     results = write_shards(shards, SlowReader(tmp_path / "marks"))
-    assert next(results)[0] == 0
+    assert next(results)[0] == 3
     results.close()
-    assert len(list((tmp_path / "marks").iterdir())) < 60
+    assert 1 < len(list((tmp_path / "marks").iterdir())) < 60
