@@ -23,9 +23,9 @@ help:
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements-dev.txt
 	@touch $@
 
-# The same classifier without a learned zoom, trained on as many crops: 600 batches of 32 for 300 of
-# 16 photos with 4 glimpses each.
-WITHOUT_ZOOM := --model.head dense --train.glimpses 0 --train.batch-size 32 --train.steps 600
+# The same classifier without a learned zoom, trained on as many crops: 32 photos a batch for 16 with
+# two glimpses each.
+WITHOUT_ZOOM := --model.head dense --train.glimpses 0 --train.batch-size 32
 TRAIN_DEMO := $(BIN)/python train.py --config configs/demo.py
 
 demo: .venv/installed

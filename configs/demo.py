@@ -18,7 +18,7 @@ from stn_jax.config import (
 
 
 def get_config() -> Config:
-    """A heat-map localization net that learns from several glimpses where to look."""
+    """A heat-map localization net that learns from two glimpses a photo where to look."""
     return Config(
         name="demo",
         data=DataConfig(
@@ -50,7 +50,7 @@ def get_config() -> Config:
             warmup_steps=50,
             clip_norm=1.0,
             localization_rate=0.33,
-            glimpses=4,
+            glimpses=2,
             eval_every=100,
             checkpoint_every=100,
             figure_every=50,
