@@ -35,6 +35,9 @@ def test_a_run_leaves_what_was_promised(workdir):
     assert [line["step"] for line in metrics(workdir) if "val/loss" in line] == [3, 6]
     for line in metrics(workdir):
         assert all(np.isfinite(value) for value in line.values())
+    lines = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+    # Never nothing: a line is written when every step is done, and a batch must then be taken.
+    assert all(0 < line["train/input_stall"] < 1 for line in lines if "train/loss" in line)
 
 
 def test_validation_counts_every_photo_exactly_once(workdir):
