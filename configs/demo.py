@@ -1,8 +1,8 @@
 """The zoom, seen working in minutes: generated photos of 126x189, crops of 42x63.
 
 The two classes differ only in fine texture inside a lesion of 3-12 % of the photo, at a random
-place; shrunk to the crop's size the texture is gone, so a network that does not zoom cannot tell
-them apart.
+place; shrunk to the crop's size little of the texture is left, so that a network that does not zoom
+learns next to nothing in the same time.
 Command: python train.py --config configs/demo.py
 Cost: about a minute on two CPU cores.
 """
