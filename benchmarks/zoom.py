@@ -45,6 +45,12 @@ def one_crop(config: Config) -> Config:
     return change(config, train={"glimpses": 0, "batch_size": batch, "steps": steps})
 
 
+def one_crop_in_half_the_steps(config: Config) -> Config:
+    """As many crops as two glimpses see, of twice as many photos."""
+    config = one_crop(config)
+    return change(config, train={"steps": config.train.steps // 2})
+
+
 def one_crop_of_as_many_photos(config: Config) -> Config:
     """One crop a photo instead of several glimpses, and nothing in return."""
     return change(config, train={"glimpses": 0})
@@ -76,6 +82,7 @@ RECIPES: dict[str, Recipe] = {
     "4 glimpses": lambda config: config,
     "2 glimpses": lambda config: change(config, train={"glimpses": 2}),
     "one crop": one_crop,
+    "one crop, half the steps": one_crop_in_half_the_steps,
     "one crop, as many photos": one_crop_of_as_many_photos,
     "narrowing crop": narrowing,
     "paper-like": paper_like,
