@@ -25,7 +25,7 @@ import numpy as np
 from benchmarks.change import change
 from benchmarks.digit_canvases import make_canvases, read_boxes
 from benchmarks.runs import train_and_evaluate, write
-from stn_jax.config import Config, SyntheticConfig, ZoomScheduleConfig, load
+from stn_jax.config import AugmentConfig, Config, SyntheticConfig, ZoomScheduleConfig, load
 from stn_jax.evaluation.geometry import lesion_overlap, share_covered
 
 BASE = change(load(Path(__file__).parent.parent / "configs" / "demo.py"), train={"glimpses": 4})
@@ -107,7 +107,7 @@ def digits(workdir: Path, mnist: Path) -> Config:
             "source": "folder",
             "root": str(folder),
             "photo_size": (200, 300),
-            "augment": type(BASE.data.augment)(),  # a mirrored digit is another sign
+            "augment": AugmentConfig(),  # a mirrored digit is another sign
         },
         model={"crop_size": (40, 60), "view_shrink": 5, "scale": 0.4},
         train={"steps": 2400},

@@ -48,20 +48,16 @@ def get_config(
       task: the distortion (--task); sizes follow from it.
       transform: family of the learned map; identity is the network without a transformer.
     """
-    size = MNIST_SIZES[task]
-    model = _model(size, transform)
-    if transform not in ("identity", "attention") and task in ("RTS", "TC"):
-        model = dataclasses.replace(model, oversample=2)
     return Config(
         name=f"mnist-{task}-{transform}",
         data=DataConfig(
             source="mnist",
             default_root="data/mnist",
-            photo_size=size,
+            photo_size=MNIST_SIZES[task],
             val_size=5000.0,
             mnist=MnistConfig(task=task),
         ),
-        model=model,
+        model=_model(task, transform),
         train=TrainConfig(
             steps=2400,
             batch_size=128,
@@ -78,8 +74,9 @@ def get_config(
     )
 
 
-def _model(size: tuple[int, int], transform: str) -> ModelConfig:
-    """The network for images of this size, with WEIGHTS weights."""
+def _model(task: str, transform: str) -> ModelConfig:
+    """The network for a task, with WEIGHTS weights."""
+    size = MNIST_SIZES[task]
     model = ModelConfig(
         crop_size=(28, 28),
         transform=transform,
@@ -87,7 +84,6 @@ def _model(size: tuple[int, int], transform: str) -> ModelConfig:
         localization_channels=(20, 20),
         localization_units=20,
         channels=((16,), (32, 32), (64, 64)),
-        dense=(_DENSE_HEAD_UNITS[size],),
         dropout=0.0,
         batch_norm=True,
     )
@@ -103,4 +99,6 @@ def _model(size: tuple[int, int], transform: str) -> ModelConfig:
                 keep_inside=True,
                 dense=(_HEATMAP_UNITS,),
             )
-    return model
+    return dataclasses.replace(
+        model, oversample=2 if task in ("RTS", "TC") else 1, dense=(_DENSE_HEAD_UNITS[size],)
+    )

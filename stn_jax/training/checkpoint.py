@@ -21,7 +21,7 @@ from stn_jax.models import make_model
 from stn_jax.training.devices import agree_on, is_main
 from stn_jax.training.errors import CheckpointError, WorkdirError
 from stn_jax.training.state import init_state, make_optimizer
-from stn_jax.training.workdir import Run, read_run, write_atomically
+from stn_jax.training.workdir import read_run, write_atomically
 
 _log = logging.getLogger(__name__)
 _SUMS = "SHA256SUMS"
@@ -217,7 +217,7 @@ def restore_best(workdir: str | Path) -> tuple[PyTree, int]:
       WorkdirError: when the run has no checkpoint yet.
     """
     workdir = Path(workdir)
-    like = jax.eval_shape(lambda: _first_state(read_run(workdir)))
+    like = _state_like(workdir)
     for name, tree in (("best", like.variables), ("checkpoints", like)):
         if not (workdir / name).is_dir():
             continue
@@ -238,7 +238,7 @@ def restore_last(workdir: str | Path) -> tuple[int, PyTree, dict[str, Any]]:
       WorkdirError: when the run has no checkpoint yet.
     """
     workdir = Path(workdir)
-    like = jax.eval_shape(lambda: _first_state(read_run(workdir)))
+    like = _state_like(workdir)
     restored = _restore_newest(workdir / "checkpoints", like)
     if restored is None:
         raise _no_checkpoint(workdir)
@@ -271,14 +271,18 @@ def with_sharding(tree: PyTree, sharding: jax.sharding.Sharding) -> PyTree:
     )
 
 
-def _first_state(run: Run) -> PyTree:
+def _state_like(workdir: Path) -> PyTree:
+    """Shapes and types of a run's state."""
+    run = read_run(workdir)
     model = make_model(run.config.model, num_classes=len(run.classes), mean_color=run.mean_color)
-    return init_state(
-        model,
-        make_optimizer(run.config.train),
-        photo_size=run.config.data.photo_size,
-        num_channels=len(run.mean_color),
-        seed=run.config.train.seed,
+    return jax.eval_shape(
+        lambda: init_state(
+            model,
+            make_optimizer(run.config.train),
+            photo_size=run.config.data.photo_size,
+            num_channels=len(run.mean_color),
+            seed=run.config.train.seed,
+        )
     )
 
 
