@@ -32,17 +32,22 @@ class StallMeter:
 
     def take(self, batches: Iterator[T]) -> T:
         """Takes the next batch, once it is on the devices."""
-        asked = time.monotonic()
+        asked, idle = time.monotonic(), self._is_idle()
         batch = jax.block_until_ready(next(batches))
         arrived = time.monotonic()
-        if all(leaf.is_ready() for leaf in jax.tree.leaves(self._given)):
-            self.seconds += max(0.0, arrived - max(asked, self._done.result()))
+        if self._is_idle():
+            # Of a step that was done before, the watcher may have taken note too late.
+            done = self._done.result()
+            self.seconds += max(0.0, arrived - (asked if idle else done))
         return batch
 
     def give(self, outputs: PyTree) -> None:
         """Takes note of a step that the devices have just been given, by what it will return."""
         self._given = outputs
         self._done = self._watcher.submit(_moment_of, outputs)
+
+    def _is_idle(self) -> bool:
+        return all(leaf.is_ready() for leaf in jax.tree.leaves(self._given))
 
 
 def _moment_of(outputs: PyTree) -> float:
