@@ -123,7 +123,7 @@ def bootstrap(
 
 
 def draw_groups(
-    members: Sequence[Int[np.ndarray, " member"]], *, repeats: int, seed: int = 0
+    members: Sequence[Int[np.ndarray, " _"]], *, repeats: int, seed: int = 0
 ) -> Iterator[Int[np.ndarray, " photo"]]:
     """How often each photo counts when as many groups as there are are drawn, with replacement."""
     count = len(members)
@@ -136,7 +136,7 @@ def draw_groups(
         yield drawn[group_of_photo]
 
 
-def group_members(groups: Shaped[np.ndarray, " photo"]) -> list[Int[np.ndarray, " member"]]:
+def group_members(groups: Shaped[np.ndarray, " photo"]) -> list[Int[np.ndarray, " _"]]:
     """Indices of the photos of each group, in order of first appearance; "" groups with none."""
     members: dict[object, list[int]] = {}
     for index, group in enumerate(groups):

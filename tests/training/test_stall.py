@@ -2,6 +2,7 @@
 
 import itertools
 import threading
+import types
 
 import jax
 import pytest
@@ -31,7 +32,7 @@ class Clock:
 def clock(monkeypatch):
     clock = Clock()
     for module in (stall, window):
-        monkeypatch.setattr(module.time, "monotonic", clock)
+        monkeypatch.setattr(module, "time", types.SimpleNamespace(monotonic=clock))
     return clock
 
 
