@@ -1,4 +1,6 @@
-"""The convolution is XLA's; only the way its kernels' gradient is added up is ours."""
+"""The convolution is XLA's; only the way its gradients are computed is ours."""
+
+import re
 
 import jax
 import jax.numpy as jnp
@@ -6,49 +8,140 @@ import numpy as np
 import pytest
 from jax import lax
 
-from stn_jax.models.convolution import PARTS, conv_general_dilated
+from stn_jax.models import convolution
+from stn_jax.models.convolution import conv_general_dilated
 
 LAYOUT = ("NHWC", "HWIO", "NHWC")
 
 
-def arrays(batch: int):
+def arrays(*, batch=5, size=(24, 9), window=(3, 3)):
     rng = np.random.default_rng(0)
-    images = jnp.asarray(rng.normal(size=(batch, 7, 9, 3)))
-    kernel = jnp.asarray(rng.normal(size=(3, 3, 3, 4)))
+    images = jnp.asarray(rng.normal(size=(batch, *size, 3)))
+    kernel = jnp.asarray(rng.normal(size=(*window, 3, 4)))
     return images, kernel
 
 
-def ours(images, kernel):
-    return conv_general_dilated(images, kernel, (1, 1), "SAME", dimension_numbers=LAYOUT)
+def ours(images, kernel, padding="SAME", strides=(1, 1), **options):
+    return conv_general_dilated(
+        images, kernel, strides, padding, dimension_numbers=LAYOUT, **options
+    )
 
 
-def xla(images, kernel):
-    return lax.conv_general_dilated(images, kernel, (1, 1), "SAME", dimension_numbers=LAYOUT)
+def xla(images, kernel, padding="SAME", strides=(1, 1), **options):
+    return lax.conv_general_dilated(
+        images, kernel, strides, padding, dimension_numbers=LAYOUT, **options
+    )
 
 
-@pytest.mark.parametrize("batch", [1, 5, PARTS, 2 * PARTS + 3])
-def test_values_and_gradients_are_those_of_xla(batch: int) -> None:
+def assert_equal_with_gradients(images, kernel, *arguments, **options):
+    expected, expected_vjp = jax.vjp(
+        lambda *each: xla(*each, *arguments, **options), images, kernel
+    )
+    found, found_vjp = jax.vjp(lambda *each: ours(*each, *arguments, **options), images, kernel)
+    cotangent = jnp.cos(jnp.arange(expected.size, dtype=expected.dtype)).reshape(expected.shape)
+    np.testing.assert_array_equal(found, expected)
+    for one, other in zip(found_vjp(cotangent), expected_vjp(cotangent), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-11, atol=1e-11)
+
+
+# A row of a 9 pixels wide image and of its output has 9 * (3 + 4) * 8 = 504 bytes.
+@pytest.mark.parametrize("piece_bytes", [1, 4000, 30000, 2**20])
+@pytest.mark.parametrize("batch", [1, 6])
+def test_values_and_gradients_are_those_of_xla_however_they_are_divided(
+    monkeypatch, piece_bytes: int, batch: int
+) -> None:
+    monkeypatch.setattr(convolution, "PIECE_BYTES", piece_bytes)
     with jax.enable_x64(True):
-        images, kernel = arrays(batch)
-        expected, expected_vjp = jax.vjp(xla, images, kernel)
-        found, found_vjp = jax.vjp(ours, images, kernel)
-        cotangent = jnp.cos(jnp.arange(expected.size, dtype=float)).reshape(expected.shape)
-        np.testing.assert_array_equal(found, expected)
-        for one, other in zip(found_vjp(cotangent), expected_vjp(cotangent), strict=True):
-            np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-12)
+        assert_equal_with_gradients(*arrays(batch=batch))
 
 
-def test_forward_mode_agrees() -> None:
+@pytest.mark.parametrize("piece_bytes", [2000, 2**20])
+@pytest.mark.parametrize("window", [(1, 1), (2, 4), (3, 3), (5, 5)])
+@pytest.mark.parametrize("padding", ["SAME", "VALID"])
+def test_windows_and_paddings(monkeypatch, piece_bytes: int, window, padding) -> None:
+    monkeypatch.setattr(convolution, "PIECE_BYTES", piece_bytes)
     with jax.enable_x64(True):
-        images, kernel = arrays(5)
-        tangents = (jnp.sin(images), jnp.cos(kernel))
-        _, expected = jax.jvp(xla, (images, kernel), tangents)
-        _, found = jax.jvp(ours, (images, kernel), tangents)
-        np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-12)
+        assert_equal_with_gradients(*arrays(window=window), padding)
 
 
-def test_gradient_of_the_kernel_reads_few_images_at_a_time_on_a_cpu() -> None:
-    images, kernel = (array.astype(jnp.float32) for array in arrays(2 * PARTS))
-    gradient = jax.grad(lambda kernel: jnp.sin(ours(images, kernel)).sum())
-    lowered = jax.jit(gradient).lower(kernel).as_text()
-    assert lowered.count("stablehlo.convolution") >= PARTS
+def test_uneven_padding(monkeypatch) -> None:
+    monkeypatch.setattr(convolution, "PIECE_BYTES", 2000)
+    with jax.enable_x64(True):
+        assert_equal_with_gradients(*arrays(window=(4, 3)), ((3, 0), (1, 2)))
+        assert_equal_with_gradients(*arrays(window=(4, 3)), ((0, 3), (0, 0)))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"strides": (2, 1)},
+        {"padding": ((4, 4), (1, 1))},
+        {"rhs_dilation": (2, 2)},
+        {"lhs_dilation": (1, 2), "padding": ((0, 0), (0, 0))},
+        {"precision": lax.Precision.HIGHEST},
+    ],
+)
+def test_other_convolutions_are_left_to_xla(options) -> None:
+    with jax.enable_x64(True):
+        assert_equal_with_gradients(*arrays(), **options)
+
+
+def test_groups_are_left_to_xla() -> None:
+    with jax.enable_x64(True):
+        images, kernel = arrays()
+        assert_equal_with_gradients(images, kernel[:, :, :1, :3], feature_group_count=3)
+
+
+def test_a_sum_over_many_pieces_of_bfloat16_is_rounded_once(monkeypatch) -> None:
+    images, kernel = (array.astype(jnp.bfloat16) for array in arrays(batch=64))
+
+    def gradient(dtype):
+        def total(kernel):
+            return ours(images.astype(dtype), kernel.astype(dtype)).astype(jnp.float32).sum()
+
+        return jax.grad(total)(kernel).astype(jnp.float32)
+
+    exact = gradient(jnp.float32)
+    monkeypatch.setattr(convolution, "PIECE_BYTES", 1)
+    np.testing.assert_allclose(gradient(jnp.bfloat16), exact, rtol=2**-7)
+
+
+def test_vmap_and_second_derivatives_agree(monkeypatch) -> None:
+    monkeypatch.setattr(convolution, "PIECE_BYTES", 2000)
+    with jax.enable_x64(True):
+        images, kernel = arrays(batch=2, size=(9, 5))
+
+        def curved(convolve):
+            return lambda images, kernel: jnp.sin(convolve(images[None], kernel)).sum()
+
+        def each(convolve):
+            return jax.vmap(jax.grad(curved(convolve), argnums=1), (0, None))(images, kernel)
+
+        def twice(convolve):
+            def slope(kernel):
+                return (jax.grad(curved(convolve), argnums=1)(images[0], kernel) ** 2).sum()
+
+            return jax.grad(slope)(kernel)
+
+        np.testing.assert_allclose(each(ours), each(xla), rtol=1e-10, atol=1e-10)
+        np.testing.assert_allclose(twice(ours), twice(xla), rtol=1e-10, atol=1e-10)
+
+
+def test_in_a_loop_both_gradients_are_in_the_layout_that_xla_is_quick_at() -> None:
+    images, kernel = (array.astype(jnp.float32) for array in arrays())
+
+    def total(images, kernel):
+        return jnp.sin(ours(images, kernel)).sum()
+
+    def loop(images, kernel):
+        add = jax.grad(total, argnums=(0, 1))
+        return lax.scan(
+            lambda sums, _: (jax.tree.map(jnp.add, sums, add(images, kernel)), None),
+            (jnp.zeros_like(images), jnp.zeros_like(kernel)),
+            length=3,
+        )[0]
+
+    lowered = jax.jit(loop).trace(images, kernel).lower(lowering_platforms=("cpu",)).as_text()
+    layouts = re.findall(r"dim_numbers = (.+?), window", lowered)
+    assert len(layouts) >= 3
+    assert set(layouts) == {"[b, 0, 1, f]x[0, 1, i, o]->[b, 0, 1, f]"}
