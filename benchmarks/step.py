@@ -4,8 +4,9 @@ The paper's experiment (configs/derm.py: 136.6 million weights with the localiza
 float32 on the CPU, from uint8 photos to Adam's new weights: ours as `stn_jax.train` runs it;
 torch's (benchmarks/torch_peer.py) eager and compiled, in both memory layouts. Each contestant is
 alone in a process and has one batch in memory. All take turns in every round, so that what else the
-machine does meets all alike; a ratio is the median over the rounds of (their time / ours in the
-same round): above 1, ours is quicker.
+machine does meets all alike: a step that does not count, and three that do, one after the other as
+in training. A ratio is the median over the rounds of (their time / ours in the same round): above
+1, ours is quicker.
 
 Compiling is what the first step takes beyond the median of the later ones; memory is the most that
 a process has beyond its libraries in these. Linux only. Needs torch: pip install torch
@@ -83,7 +84,7 @@ class Contestant:
         self._process.shutdown()
 
     def take_turn(self) -> None:
-        """Trains once."""
+        """Takes a few steps."""
         self.turns.append(self._ask(step_worker.turn))
 
     def describe(self, ours: Sequence[Turn], clock: str) -> dict[str, Any]:

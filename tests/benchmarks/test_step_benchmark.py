@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import types
 
 import pytest
 
@@ -41,6 +42,19 @@ def test_a_batch_is_of_the_scenes_size():
     assert batch["photo"].shape == (16, 210, 315, 3)
     assert batch["photo"].dtype == "uint8"
     assert set(batch["label"]) == {0, 1}
+
+
+def test_the_first_step_of_a_turn_does_not_count(monkeypatch):
+    now, durations = [0.0], iter([10.0, 1.0, 2.0, 3.0])
+
+    def train():
+        now[0] += next(durations)
+        return now[0]
+
+    clock = types.SimpleNamespace(perf_counter=lambda: now[0], process_time=lambda: 2 * now[0])
+    monkeypatch.setattr(step_worker, "time", clock)
+    monkeypatch.setattr(step_worker, "_worker", types.SimpleNamespace(step=train))
+    assert step_worker.turn() == Turn(seconds=2.0, cpu_seconds=4.0, loss=16.0)
 
 
 @pytest.mark.slow
