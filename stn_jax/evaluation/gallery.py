@@ -57,22 +57,24 @@ def make_galleries(
         photos = np.stack([split[int(place)]["photo"] for place in places])
         crops = predictor.read(photos).crops
         with matplotlib.rc_context(STYLE):
-            figure = _gallery(TITLES[name], table, places, photos, crops)
+            figure = draw_gallery(TITLES[name], table, places, photos, crops)
             finish(figure, synthetic=synthetic)
         save(figure, folder, name)
         made.append(name)
     return made
 
 
-def _gallery(
+def draw_gallery(
     title: str,
     table: PredictionTable,
     places: Int[np.ndarray, " row"],
     photos: UInt8[np.ndarray, "row height width channel"],
     crops: UInt8[np.ndarray, "row crop_height crop_width channel"],
 ) -> Figure:
+    """Draws a photo with the area of interest outlined, and that area, a row for each photo."""
     height, width = photos.shape[1:3]
-    row_height = 2.5 * height / width + 0.62
+    lines = 2 - table.correct[places].all()
+    row_height = 2.5 * height / width + 0.47 + 0.15 * lines
     figure = Figure(figsize=(5.2, row_height * len(places) + 0.45), layout="constrained")
     figure.suptitle(title, fontsize=11, weight="bold", x=0.01, ha="left")
     axes = figure.subplots(len(places), 2, squeeze=False)
@@ -92,7 +94,7 @@ def _gallery(
 def _answer(table: PredictionTable, place: int) -> str:
     called, truly = (table.classes[index] for index in (table.predicted[place], table.label[place]))
     sure = f"{100 * table.confidence[place]:.1f} % sure"
-    return f"{called}, {sure}" if called == truly else f"{called}, {sure}; truly {truly}"
+    return f"{called}, {sure}" if called == truly else f"{called}, {sure}\ntruly {truly}"
 
 
 def _known(box: Float[np.ndarray, "4"]) -> Float[np.ndarray, "4 2"] | None:

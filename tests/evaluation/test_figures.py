@@ -1,12 +1,13 @@
 """Figures: drawn from the numbers, marked where generated, the same each time."""
 
+import matplotlib
 import numpy as np
 import pytest
 from PIL import Image
 
 from stn_jax.evaluation import figures
 from stn_jax.evaluation.decision import decide
-from stn_jax.evaluation.gallery import choose_photos
+from stn_jax.evaluation.gallery import choose_photos, draw_gallery
 from stn_jax.evaluation.summary import summarise
 from stn_jax.evaluation.table import make_table
 
@@ -110,3 +111,22 @@ def test_galleries_show_the_surest_and_the_least_sure(predictions):
     assert sorted(table.confidence[chosen["surest_right"]]) == sorted(right)[-4:]
     assert not table.correct[chosen["surest_wrong"]].any()
     assert table.confidence[chosen["least_sure"]].max() <= np.sort(table.confidence)[3]
+
+
+def is_title(artist, axes):
+    return getattr(artist, "get_text", str)() == axes.get_title(loc="left")
+
+
+def test_titles_of_a_gallery_do_not_run_into_each_other(predictions):
+    table = predictions[0]
+    places = np.flatnonzero(~table.correct)[:2]
+    photos = np.zeros((2, *PHOTO, 3), np.uint8)
+    with matplotlib.rc_context(figures.STYLE):
+        figure = draw_gallery("Wrong", table, places, photos, photos[:, :42, :63])
+        figure.draw_without_rendering()
+        answer, area = (
+            axes.findobj(lambda artist, axes=axes: is_title(artist, axes))[0]
+            for axes in figure.axes[:2]
+        )
+        assert "truly" in answer.get_text()
+        assert answer.get_window_extent().x1 < area.get_window_extent().x0
