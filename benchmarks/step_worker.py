@@ -115,11 +115,9 @@ def _load_ours() -> Callable[[Config], tuple[Step, int]]:
         optimizer = make_optimizer(config.train)
         train_step = make_train_step(model, optimizer, config)
         batch = jax.device_put(make_batch(config))
-        state = jax.jit(
-            lambda: init_state(
-                model, optimizer, photo_size=config.data.photo_size, num_channels=3, seed=0
-            )
-        )()
+        state = init_state(
+            model, optimizer, photo_size=config.data.photo_size, num_channels=3, seed=0
+        )
 
         def step() -> float:
             nonlocal state

@@ -98,8 +98,8 @@ def synthetic(size: tuple[int, int], crop: tuple[int, int], *, train: int = 2000
 
 
 def digits(workdir: Path, mnist: Path) -> Config:
-    """MNIST digits on cluttered canvases of 200x300, crops of 40x60."""
-    counts = {"train": 6000, "val": 300, "test": 1000}
+    """MNIST digits on cluttered canvases of 200x300, crops of 60x90 in which they can be read."""
+    counts = {"train": 20_000, "val": 300, "test": 1000}
     folder = make_canvases(mnist, workdir / "canvases", counts=counts)
     return change(
         BASE,
@@ -109,7 +109,7 @@ def digits(workdir: Path, mnist: Path) -> Config:
             "photo_size": (200, 300),
             "augment": AugmentConfig(),  # a mirrored digit is another sign
         },
-        model={"crop_size": (40, 60), "view_shrink": 5, "scale": 0.4},
+        model={"crop_size": (60, 90), "view_shrink": 5, "scale": 0.4},
         train={"steps": 2400},
     )
 

@@ -1,5 +1,6 @@
 """What a training run carries from step to step."""
 
+import functools
 from typing import Any
 
 import flax.linen as nn
@@ -69,6 +70,9 @@ def make_schedule(config: TrainConfig) -> optax.Schedule:
     return optax.join_schedules([optax.linear_schedule(0.0, rate, warmup), after], [warmup])
 
 
+@functools.partial(
+    jax.jit, static_argnames=("model", "optimizer", "photo_size", "num_channels", "seed")
+)
 def init_state(
     model: nn.Module,
     optimizer: optax.GradientTransformation,
@@ -77,7 +81,7 @@ def init_state(
     num_channels: int,
     seed: int,
 ) -> TrainState:
-    """Draws the first weights; a pure function of its arguments, so it can be traced for shapes."""
+    """Draws the first weights, in one program; a pure function, so it can be traced for shapes."""
     photo = jnp.zeros((1, *photo_size, num_channels), jnp.uint8)
     variables = dict(model.init(jax.random.key(seed), photo, train=False))
     params = variables.pop("params")

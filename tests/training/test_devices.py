@@ -10,11 +10,12 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
-from tiny_runs import finish, last_state, metrics, start_program, tiny_config, write_config
+from tiny_runs import finish, metrics, start_program, tiny_config, write_config
 
 import stn_jax
 from stn_jax.config import ConfigError, TrainConfig
 from stn_jax.training import devices
+from stn_jax.training.checkpoint import restore_last
 from stn_jax.training.devices import agree_on, any_process, join_cluster, make_shardings
 
 STEPS = 20
@@ -100,7 +101,7 @@ def test_a_killed_process_ends_the_job_and_another_number_of_devices_resumes(con
     reached = max(int(path.name) for path in (workdir / "checkpoints").glob("[0-9]*[0-9]"))
     outcome = stn_jax.train(tiny_config(steps=reached + 3, checkpoint_every=5), workdir)
     assert outcome.finished
-    assert last_state(workdir)[0] == reached + 3
+    assert restore_last(workdir)[0] == reached + 3
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
-from tiny_runs import last_state, metrics, with_train
+from tiny_runs import metrics, with_train
 
 import stn_jax
+from stn_jax.training.checkpoint import restore_last
 from stn_jax.training.errors import CollapseError, NonFiniteError
 from stn_jax.training.guards import CollapseWatch, check_finite
 
@@ -60,7 +61,7 @@ def test_a_run_that_is_no_longer_finite_stops_before_it_is_saved(config, tmp_pat
     config = with_train(config, learning_rate=1e30, checkpoint_every=1, steps=9)
     with pytest.raises(NonFiniteError, match=r"step 2: loss.*batch: synthetic-\d+, synthetic"):
         stn_jax.train(config, tmp_path)
-    step, state, _ = last_state(tmp_path)
+    step, state, _ = restore_last(tmp_path)
     assert step == int(state.step) == 1
     assert [line["step"] for line in metrics(tmp_path)] == [1]
 
@@ -87,7 +88,7 @@ def test_collapse_stops_at_the_last_healthy_checkpoint(collapsing, tmp_path):
     config = with_train(collapsing, stop_on_collapse=True)
     with pytest.raises(CollapseError, match=r"The last checkpoint, of step \d+, is healthy") as e:
         stn_jax.train(config, tmp_path)
-    step, _, _ = last_state(tmp_path)
+    step, _, _ = restore_last(tmp_path)
     assert f"of step {step}," in str(e.value)
     watch = CollapseWatch(patience=1)
     health = [

@@ -10,10 +10,11 @@ import threading
 from pathlib import Path
 
 import pytest
-from tiny_runs import assert_same_bits, last_state, tiny_config, with_train, write_config
+from tiny_runs import assert_same_bits, tiny_config, with_train, write_config
 
 import stn_jax
 from stn_jax import cli
+from stn_jax.training.checkpoint import restore_last
 
 KILLS = int(os.environ.get("STN_JAX_KILLS", "20"))
 
@@ -64,7 +65,7 @@ def test_killed_at_random_moments(server, tmp_path):
         os.kill(process.pid, signal.SIGKILL)
         process.join()
         logged = last_logged(workdir)
-        saved, state, _ = last_state(workdir)
+        saved, state, _ = restore_last(workdir)
         assert int(state.step) == saved
         # At most the step whose files were still on their way is lost: one interval.
         assert saved >= logged - 1
@@ -73,4 +74,4 @@ def test_killed_at_random_moments(server, tmp_path):
     finished = with_train(config, steps=saved + 3)
     stn_jax.train(finished, workdir)
     stn_jax.train(with_train(finished, checkpoint_every=10**6), tmp_path / "whole")
-    assert_same_bits(last_state(workdir)[1], last_state(tmp_path / "whole")[1])
+    assert_same_bits(restore_last(workdir)[1], restore_last(tmp_path / "whole")[1])

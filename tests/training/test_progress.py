@@ -1,10 +1,10 @@
 """Early stopping."""
 
 import pytest
-from tiny_runs import last_state, metrics, with_train
+from tiny_runs import metrics, with_train
 
 import stn_jax
-from stn_jax.training.checkpoint import restore_best
+from stn_jax.training.checkpoint import restore_best, restore_last
 from stn_jax.training.progress import Progress
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
@@ -35,7 +35,7 @@ def test_patience_ends_the_run_and_the_best_is_kept(config, tmp_path, capsys):
         capsys.readouterr().out
     )
     assert [line["step"] for line in metrics(tmp_path) if "val/loss" in line] == [3, 6, 9]
-    assert last_state(tmp_path)[2]["best_step"] == 3
+    assert restore_last(tmp_path)[2]["best_step"] == 3
     variables, step = restore_best(tmp_path)
     assert step == 3
     assert set(variables) == {"params"}, "no moments"

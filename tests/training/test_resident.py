@@ -13,7 +13,6 @@ import pytest
 from tiny_runs import (
     assert_same_bits,
     finish,
-    last_state,
     metrics,
     start_program,
     tiny_config,
@@ -29,6 +28,7 @@ from stn_jax.data.pipeline import to_devices, train_batches, train_dataset
 from stn_jax.data.split import Split
 from stn_jax.models import make_model
 from stn_jax.training import resident
+from stn_jax.training.checkpoint import restore_last
 from stn_jax.training.devices import make_shardings
 from stn_jax.training.resident import keep_resident, make_resident
 from stn_jax.training.state import init_state
@@ -44,7 +44,7 @@ def cached(config: Config, cache: str) -> Config:
 
 def assert_same_runs(one: Path, other: Path) -> None:
     assert metrics(one) == metrics(other)
-    assert_same_bits(last_state(one)[1], last_state(other)[1])
+    assert_same_bits(restore_last(one)[1], restore_last(other)[1])
 
 
 def test_a_run_is_the_same_to_the_last_bit_wherever_its_photos_wait(tmp_path, capsys):
@@ -148,11 +148,9 @@ def take_step(config: Config, split: Split, *, resident: bool) -> dict[str, floa
     channels = split[0]["photo"].shape[-1]
     model = make_model(config.model, num_classes=10, mean_color=(90.0,) * channels)
     optimizer = optax.sgd(0.1)
-    state = jax.jit(
-        lambda: init_state(
-            model, optimizer, photo_size=config.data.photo_size, num_channels=channels, seed=0
-        )
-    )()
+    state = init_state(
+        model, optimizer, photo_size=config.data.photo_size, num_channels=channels, seed=0
+    )
     state = dataclasses.replace(state, step=jnp.int32(2))
     step = make_train_step(model, optimizer, config, look_up=kept.look_up if kept else None)
     _, metrics = step(state, next(batches))

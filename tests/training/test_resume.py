@@ -9,7 +9,6 @@ import pytest
 from tiny_runs import (
     assert_same_bits,
     finish,
-    last_state,
     metrics,
     start_program,
     tiny_config,
@@ -20,6 +19,7 @@ from tiny_runs import (
 import stn_jax
 from stn_jax.data.builder import prepare
 from stn_jax.data.pipeline import train_batches, train_dataset
+from stn_jax.training.checkpoint import restore_last
 from stn_jax.training.reporter import Reporter
 
 
@@ -38,8 +38,8 @@ def test_parts_equal_the_whole(whole, config, tmp_path, parts):
         outcome = stn_jax.train(with_train(config, steps=steps), tmp_path)
         assert outcome.finished
         assert outcome.step == steps
-    step, state, notes = last_state(tmp_path)
-    expected_step, expected_state, expected_notes = last_state(whole)
+    step, state, notes = restore_last(tmp_path)
+    expected_step, expected_state, expected_notes = restore_last(whole)
     assert step == expected_step == 30
     assert_same_bits(state, expected_state)
     assert _training(metrics(tmp_path)) == _training(metrics(whole))
@@ -47,7 +47,7 @@ def test_parts_equal_the_whole(whole, config, tmp_path, parts):
 
 
 def test_the_moments_are_part_of_what_is_compared(whole):
-    _, state, _ = last_state(whole)
+    _, state, _ = restore_last(whole)
     moments = list(state.opt_state[0].mu["classifier"]["Dense_0"].values())
     assert all(np.abs(moment).max() > 0 for moment in moments)
 
@@ -65,10 +65,10 @@ def test_killed_process_equals_the_whole(whole, config, tmp_path):
     output = finish(process)
     assert process.returncode == 0, output
     assert "resuming at step" in output
-    step, state, notes = last_state(workdir)
+    step, state, notes = restore_last(workdir)
     assert step == 30
-    assert_same_bits(state, last_state(whole)[1])
-    assert notes == last_state(whole)[2]
+    assert_same_bits(state, restore_last(whole)[1])
+    assert notes == restore_last(whole)[2]
     assert metrics(workdir) == metrics(whole)
 
 
@@ -92,8 +92,8 @@ def test_a_signal_as_an_evaluation_ends_saves_all_the_same(config, tmp_path, mon
     monkeypatch.setattr(Reporter, "log", interrupting)
     config = with_train(config, checkpoint_every=1000)
     assert stn_jax.train(config, tmp_path).step == 10
-    assert last_state(tmp_path)[0] == 10
-    assert last_state(tmp_path)[2]["evaluated"] == 10
+    assert restore_last(tmp_path)[0] == 10
+    assert restore_last(tmp_path)[2]["evaluated"] == 10
 
 
 def test_an_interrupted_evaluation_is_made_up_for(whole, config, tmp_path, monkeypatch):
@@ -111,7 +111,7 @@ def test_an_interrupted_evaluation_is_made_up_for(whole, config, tmp_path, monke
     assert not any("val/loss" in line for line in metrics(tmp_path))
     assert stn_jax.train(config, tmp_path).finished
     assert metrics(tmp_path) == metrics(whole)
-    assert_same_bits(last_state(tmp_path)[1], last_state(whole)[1])
+    assert_same_bits(restore_last(tmp_path)[1], restore_last(whole)[1])
 
 
 def _training(lines: list[dict]) -> list[dict]:

@@ -52,7 +52,7 @@ def take_step(config, batch) -> tuple[TrainState, dict]:
 
 
 def first_state(model, optimizer) -> TrainState:
-    return jax.jit(lambda: init_state(model, optimizer, photo_size=SIZE, num_channels=3, seed=0))()
+    return init_state(model, optimizer, photo_size=SIZE, num_channels=3, seed=0)
 
 
 def assert_close(one: TrainState, other: TrainState, tolerance: float) -> None:

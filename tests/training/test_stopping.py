@@ -11,9 +11,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tiny_runs import finish, last_state, start_program, tiny_config, write_config
+from tiny_runs import finish, start_program, tiny_config, write_config
 
 from stn_jax import cli
+from stn_jax.training.checkpoint import restore_last
 from stn_jax.training.errors import Interrupted
 from stn_jax.training.interrupts import StopSignal
 
@@ -84,7 +85,7 @@ def test_a_signal_is_answered_at_any_moment(config_file, tmp_path, moment, numbe
     if moment in ("training", "saving"):
         assert "go on with the same command:" in output
         assert f"--workdir {workdir}" in output
-        step, state, _ = last_state(workdir)
+        step, state, _ = restore_last(workdir)
         assert f"stopped and saved at step {step}" in output
         assert int(state.step) == step > 0
         logged = json.loads((workdir / "metrics.jsonl").read_text().splitlines()[-1])

@@ -20,11 +20,8 @@ from stn_jax.config import (
     SyntheticConfig,
     TrainConfig,
 )
-from stn_jax.training.checkpoint import restore_last
 
 CLEAN_CACHE_VARIABLE = "STN_JAX_TEST_CACHE"
-last_state = restore_last
-"""The newest checkpoint of a workdir: (step, state, notes)."""
 PROGRAM = Path(__file__).parents[2] / "train.py"
 
 

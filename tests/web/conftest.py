@@ -61,10 +61,7 @@ def silent_workdir(tmp_path_factory):
     start_or_resume(workdir, run)
     model = make_model(CONFIG.model, num_classes=len(CLASSES), mean_color=run.mean_color)
     optimizer = make_optimizer(CONFIG.train)
-    # In one program: drawn step by step, each little operation is compiled by itself.
-    state = jax.jit(
-        lambda: init_state(model, optimizer, photo_size=PHOTO_SIZE, num_channels=3, seed=0)
-    )()
+    state = init_state(model, optimizer, photo_size=PHOTO_SIZE, num_channels=3, seed=0)
     # Logits far enough apart to tell photos from each other.
     variables = jax.tree.map(lambda leaf: leaf * 2, state.variables)
     store = CheckpointStore(workdir / "best", keep=1)
