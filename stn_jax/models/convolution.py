@@ -43,10 +43,11 @@ def conv_general_dilated(
     that backend is quick in one layout only, in which both gradients are therefore written.
 
     The layout is Flax's, NHWC and HWIO. There is no forward mode (`jax.jvp`). A convolution with
-    any other option than dimension numbers, or more padding than its window reaches, is XLA's.
+    any other option than dimension numbers, or more padding than its window reaches, or of no image
+    at all, is XLA's.
     """
     others = (value for name, value in options.items() if name != "dimension_numbers")
-    if all(value in (None, 1, (1, 1)) for value in (*others, window_strides)):
+    if images.size and all(value in (None, 1, (1, 1)) for value in (*others, window_strides)):
         sides = _sides(images, kernel, padding)
         if all(
             0 <= zeros < reach
@@ -122,8 +123,8 @@ def _gradient_of_kernel(
     images: Array, cotangent: Array, window: tuple[int, int], padding: Padding
 ) -> Array:
     """Adds up pieces: several images at once, or one, or bands of rows of one."""
-    row_bytes = (images[0, 0].size + cotangent[0, 0].size) * images.dtype.itemsize
-    rows_at_once = max(PIECE_BYTES // row_bytes, *window)
+    row = math.prod(images.shape[2:]) + math.prod(cotangent.shape[2:])
+    rows_at_once = max(PIECE_BYTES // (row * images.dtype.itemsize), *window)
     images_at_once = _divisor(len(images), rows_at_once // cotangent.shape[1])
 
     def add(index: Array, total: Array, band: _Band, side_by_side: int) -> Array:
@@ -159,11 +160,11 @@ def _divisor(number: int, most: int) -> int:
 
 def _divide(rows: int, at_once: int, padding: tuple[int, int]) -> list[_Band]:
     """Divides rows of the output into the first band, those alike in the middle, and the last."""
-    if rows <= at_once:
-        return [_Band(0, rows, 1, padding)]
     above, below = padding
-    height = math.ceil(rows / math.ceil(rows / at_once))
+    height = max(math.ceil(rows / math.ceil(rows / at_once)), above)
     middle = (rows - below) // height - 1
+    if middle < 0:
+        return [_Band(0, rows, 1, padding)]
     end = height * (middle + 1)
     bands = [
         _Band(0, height, 1, (above, 0)),

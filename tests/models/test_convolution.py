@@ -46,7 +46,7 @@ def assert_equal_with_gradients(images, kernel, *arguments, **options):
 
 # A row of a 9 pixels wide image and of its output has 9 * (3 + 4) * 8 = 504 bytes.
 @pytest.mark.parametrize("piece_bytes", [1, 4000, 30000, 2**20])
-@pytest.mark.parametrize("batch", [1, 6])
+@pytest.mark.parametrize("batch", [0, 1, 6])
 def test_values_and_gradients_are_those_of_xla_however_they_are_divided(
     monkeypatch, piece_bytes: int, batch: int
 ) -> None:
@@ -69,6 +69,9 @@ def test_uneven_padding(monkeypatch) -> None:
     with jax.enable_x64(True):
         assert_equal_with_gradients(*arrays(window=(4, 3)), ((3, 0), (1, 2)))
         assert_equal_with_gradients(*arrays(window=(4, 3)), ((0, 3), (0, 0)))
+        few_rows = arrays(size=(6, 9), window=(5, 3))
+        assert_equal_with_gradients(*few_rows, ((4, 0), (1, 1)))
+        assert_equal_with_gradients(*few_rows, ((0, 4), (1, 1)))
 
 
 @pytest.mark.parametrize(
