@@ -110,7 +110,7 @@ def digits(workdir: Path, mnist: Path) -> Config:
             "augment": AugmentConfig(),  # a mirrored digit is another sign
         },
         model={"crop_size": (60, 90), "view_shrink": 5, "scale": 0.4},
-        train={"steps": 2400},
+        train={"steps": 4800},
     )
 
 
