@@ -1,9 +1,9 @@
 """Photos for the question whether a zoom finds a small digit: MNIST digits on cluttered canvases.
 
 One digit, at its own 28x28 pixels, lies anywhere on a canvas of 200x300 among fragments of other
-digits; shrunk five times, to the crop's size, it is a smudge of 4 to 6 pixels. The canvases are
-PNG files in `train/`, `val/` and `test/`, a sub-folder a class, as in a user's own folder;
-`boxes.csv` says where each digit lies.
+digits; shrunk five times, as the localization net sees it, it is a smudge of 4 to 6 pixels. The
+canvases are PNG files in `train/`, `val/` and `test/`, a sub-folder a class, as in a user's
+own folder; `boxes.csv` says where each digit lies.
 """
 
 import csv

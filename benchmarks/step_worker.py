@@ -18,6 +18,7 @@ Step = Callable[[], float]
 """Trains on the batch once; returns the loss before that, when all is done."""
 
 STEPS_A_TURN = 3
+"""Steps of a turn that count."""
 
 _STATUS = Path("/proc/self/status")
 

@@ -73,7 +73,7 @@ def draw_gallery(
 ) -> Figure:
     """Draws a photo with the area of interest outlined, and that area, a row for each photo."""
     height, width = photos.shape[1:3]
-    lines = 2 - table.correct[places].all()
+    lines = 1 if table.correct[places].all() else 2
     row_height = 2.5 * height / width + 0.47 + 0.15 * lines
     figure = Figure(figsize=(5.2, row_height * len(places) + 0.45), layout="constrained")
     figure.suptitle(title, fontsize=11, weight="bold", x=0.01, ha="left")
