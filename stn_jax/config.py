@@ -185,20 +185,24 @@ class ModelConfig:
     oversample: int = 1
     """Sample the crop this many times as densely each way, then average blocks to its size."""
     head: Literal["dense", "heatmap"] = "dense"
-    """What gives theta: a dense layer, or the centre of mass of a heat map (attention only)."""
+    """What gives theta: a dense layer, or a heat map (attention and affine): its centre of mass is
+    the crop's centre, and what is seen there turns and stretches an affine crop."""
     view_shrink: int | None = None
     """The localization net sees the photo area-averaged by this factor; by default, by the one that
     leaves about 70 pixels on the short side."""
     localization_channels: tuple[int, ...] = (16, 32, 32)
     """Feature maps of the localization net's convolutions, a 2x2 max pool between each two."""
     localization_units: int = 64
-    """Units of the hidden dense layer in front of the dense head."""
+    """Units of the hidden dense layer in front of the map's parameters."""
     scale: float = 1.0
-    """Attention's scale at the start: the part of the photo's side that the crop covers."""
+    """Scale at the start, the part of the photo's side that the crop covers: of attention, and of
+    affine behind a heat map."""
     scale_bounds: tuple[float, float] = (0.1, 1.25)
-    """Attention's scale stays within these multiples of `scale`."""
+    """Attention's scale stays within these multiples of `scale`; an affine crop's does before it is
+    turned and stretched."""
     keep_inside: bool = False
-    """Attention's crop cannot leave the photo."""
+    """Attention's crop cannot leave the photo; nor can an affine one behind a heat map, before it
+    is turned and stretched."""
     control_points: int = 4
     """Control points a side of the thin-plate spline."""
     channels: tuple[tuple[int, ...], ...] = ((64, 64), (64, 64), (128, 128, 128), (256, 256, 256))
@@ -257,7 +261,7 @@ class TrainConfig:
     """Steps at the start in which the localization net does not learn."""
     glimpses: int = 0
     """Crops drawn from the heat map for each training photo, of which the classifier must recognise
-    one; 0: the one crop at the heat map's centre of mass. Needs the heatmap head."""
+    one; 0: the one crop at the heat map's centre of mass. Attention with the heatmap head only."""
     explore: float = 0.2
     """Share of the glimpses drawn from the whole photo instead of from the heat map."""
     zoom_schedule: ZoomScheduleConfig = ZoomScheduleConfig()
@@ -336,12 +340,14 @@ def check(config: Config) -> None:
         crop > photo for crop, photo in zip(model.crop_size, data.photo_size, strict=True)
     ):
         raise ConfigError("--model.transform centre needs a crop no larger than the photo")
-    if model.head == "heatmap" and model.transform != "attention":
-        raise ConfigError("--model.head heatmap needs --model.transform attention")
+    if model.head == "heatmap" and model.transform not in ("attention", "affine"):
+        raise ConfigError("--model.head heatmap needs --model.transform attention or affine")
     if train.glimpses < 0:
         raise ConfigError(f"--train.glimpses {train.glimpses} must not be negative")
     if train.glimpses and model.head != "heatmap":
         raise ConfigError("--train.glimpses needs --model.head heatmap")
+    if train.glimpses and model.transform != "attention":
+        raise ConfigError("--train.glimpses needs --model.transform attention")
     if not 0 < train.explore <= 1:
         raise ConfigError(f"--train.explore {train.explore} must be above 0 and at most 1")
     if train.localization_freeze < 0:

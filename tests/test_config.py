@@ -10,6 +10,7 @@ from stn_jax.config import (
     DataConfig,
     ModelConfig,
     TrainConfig,
+    ZoomScheduleConfig,
     natural_view_shrink,
 )
 
@@ -80,9 +81,23 @@ def test_missing_configuration_file_lists_the_ones_there_are(monkeypatch):
         ({"model": ModelConfig(view_shrink=315)}, "poolings need at least 4 pixels"),
         ({"model": ModelConfig(crop_size=(8, 315))}, "4 poolings need at least 16 pixels"),
         ({"model": ModelConfig(transform="centre", crop_size=(700, 315))}, "no larger than"),
-        ({"model": ModelConfig(head="heatmap")}, "needs --model.transform attention"),
+        (
+            {"model": ModelConfig(transform="projective", head="heatmap")},
+            "needs --model.transform attention or affine",
+        ),
         ({"model": ModelConfig(scale_bounds=(1.1, 1.2))}, "below and above 1"),
         ({"train": TrainConfig(glimpses=4)}, "--train.glimpses needs --model.head heatmap"),
+        (
+            {"model": ModelConfig(head="heatmap"), "train": TrainConfig(glimpses=4)},
+            "--train.glimpses needs --model.transform attention",
+        ),
+        (
+            {
+                "model": ModelConfig(head="heatmap"),
+                "train": TrainConfig(zoom_schedule=ZoomScheduleConfig(steps=9)),
+            },
+            "--train.zoom-schedule.steps needs --model.transform attention",
+        ),
         ({"train": TrainConfig(glimpses=-1)}, "--train.glimpses -1 must not be negative"),
         ({"train": TrainConfig(explore=0.0)}, "--train.explore 0.0 must be above 0"),
         ({"train": TrainConfig(localization_freeze=-1)}, "freeze -1 must not be negative"),

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 
 from stn_jax.models.convolution import conv_general_dilated
 from stn_jax.models.pooling import max_pool
-from stn_jax.sampling import attention_theta
+from stn_jax.sampling import attention_theta, compose, spatial_transform
 
 LearnedTransform = Literal["affine", "attention", "projective", "tps"]
 
@@ -20,6 +20,9 @@ _PROJECTIVE_IDENTITY = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
 
 _HEATMAP_SHARPNESS = 20.0
 """Multiplies the heat map's logits, so that small weights already make a sharp peak."""
+
+_FOUND_SIZE = (8, 8)
+"""Of the feature maps around the place that was found, from which an affine map is regressed."""
 
 
 class Look(NamedTuple):
@@ -41,17 +44,20 @@ class LocalizationNet(nn.Module):
     The last layers start with zero weights. The dense head regresses the parameters of the map from
     all features. The heat-map head turns the last feature map into a probability for each position
     and takes their centre of mass as the crop's centre: equivariant to where things are, with a
-    gradient from every position.
+    gradient from every position. For affine it then looks again: a dense layer regresses, from the
+    features inside that upright crop alone, how to turn, stretch and move it, so that what it says
+    of a thing does not depend on where the thing lies.
 
     Attributes:
       transform: family of the map.
-      head: `dense`, or `heatmap` (attention only).
+      head: `dense`, or `heatmap` (attention and affine).
       channels: feature maps of the convolutions (5x5, then 3x3); each but the last is followed by
         a 2x2 max pool.
-      units: units of the hidden dense layer of the dense head.
-      scale: attention's scale at the start.
-      scale_bounds: attention's scale stays between these multiples of `scale`; below and above 1.
-      keep_inside: limit attention's translation so that the crop stays inside the photo.
+      units: units of the hidden dense layer, of the dense head and of the second look.
+      scale: scale at the start, of attention and of affine behind a heat map.
+      scale_bounds: the upright crop's scale stays between these multiples of `scale`; below and
+        above 1.
+      keep_inside: limit the upright crop's translation so that it stays inside the photo.
       control_points: control points a side, for `tps`.
       dtype: type of the arithmetic of the convolutions; theta is float32 whatever it is.
     """
@@ -86,20 +92,25 @@ class LocalizationNet(nn.Module):
 
         Args:
           view: the photo, small, about zero mean and unit variance.
-          scale: for attention, one base scale a photo in place of the attribute `scale`.
+          scale: one base scale a photo in place of the attribute `scale`.
         """
         features = self._features(view)
         if self.head == "heatmap":
             raw_scale = self._outputs(features.mean(axis=(1, 2)), [0.0])[:, 0]
             log_heatmap = self._log_heatmap(features)
-            return Look(self._attend(raw_scale, _centre_of_mass(log_heatmap), scale), log_heatmap)
+            theta = self._attend(raw_scale, _centre_of_mass(log_heatmap), scale)
+            if self.transform == "affine":
+                theta = self._refine(features, theta)
+            return Look(theta, log_heatmap)
         return Look(self._regress(features, scale))
 
+    def _refine(self, features: Array, crop: Array) -> Array:
+        """Turns, stretches and moves an upright crop by what the features show inside it."""
+        hidden = self._hidden(spatial_transform(features, crop, _FOUND_SIZE))
+        return compose(crop, self._outputs(hidden, _AFFINE_IDENTITY).reshape(-1, 2, 3))
+
     def _regress(self, features: Array, scale: Array | None) -> Array:
-        hidden = nn.Dense(self.units, kernel_init=nn.initializers.he_normal(), dtype=self.dtype)(
-            features.reshape(features.shape[0], -1)
-        )
-        hidden = nn.relu(hidden)
+        hidden = self._hidden(features)
         match self.transform:
             case "affine":
                 return self._outputs(hidden, _AFFINE_IDENTITY).reshape(-1, 2, 3)
@@ -127,6 +138,11 @@ class LocalizationNet(nn.Module):
             )(x)
             x = nn.relu(x)
         return x
+
+    def _hidden(self, features: Array) -> Array:
+        flat = features.reshape(features.shape[0], -1)
+        dense = nn.Dense(self.units, kernel_init=nn.initializers.he_normal(), dtype=self.dtype)
+        return nn.relu(dense(flat))
 
     def _outputs(self, features: Array, at_start: Sequence[float]) -> Array:
         """A dense layer that answers `at_start` until it is trained."""

@@ -60,7 +60,7 @@ class SpatialTransformer(nn.Module):
 
         Args:
           images: pixel values, 0 to 255.
-          scale: base scale of an attention crop, one a photo; see `LocalizationNet`.
+          scale: base scale of an upright crop, one a photo; see `LocalizationNet`.
           theta: sample these maps instead of predicting any.
 
         Returns:

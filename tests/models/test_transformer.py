@@ -12,6 +12,7 @@ from stn_jax.sampling import attention_theta, spatial_transform
 PHOTO = (24, 36)
 CROP = (8, 12)
 FAMILIES = ["affine", "attention", "projective", "tps"]
+HEATMAP_FAMILIES = ["affine", "attention"]
 
 
 def photos(count: int = 2) -> jax.Array:
@@ -65,23 +66,60 @@ def test_oversampled_crops_are_means_of_denser_ones():
     np.testing.assert_allclose(crops, blocks.mean(axis=(2, 4)), atol=1e-3)
 
 
-def test_heatmap_starts_in_the_middle():
-    net = LocalizationNet(transform="attention", head="heatmap", channels=(4, 4), scale=0.4)
+@pytest.mark.parametrize("transform", HEATMAP_FAMILIES)
+def test_heatmap_starts_in_the_middle(transform):
+    net = LocalizationNet(transform=transform, head="heatmap", channels=(4, 4), scale=0.4)
     view = jax.random.normal(jax.random.key(1), (1, 12, 18, 3))
     theta = net.apply(net.init(jax.random.key(0), view), view)
     np.testing.assert_allclose(theta, [[[0.4, 0, 0], [0, 0.4, 0]]], atol=1e-5)
 
 
-def test_heatmap_follows_the_object():
-    net = LocalizationNet(transform="attention", head="heatmap", channels=(4, 4))
-    view = np.zeros((2, 24, 36, 3), np.float32)
-    view[0, 8:10, 10:12] = 4.0
-    view[1, 12:14, 20:22] = 4.0
+def view_of_things(*corners: tuple[int, int]) -> np.ndarray:
+    view = np.zeros((len(corners), 24, 36, 3), np.float32)
+    for image, (row, column) in zip(view, corners, strict=True):
+        image[row : row + 2, column : column + 2] = 4.0
+    return view
+
+
+@pytest.mark.parametrize("transform", HEATMAP_FAMILIES)
+def test_heatmap_follows_the_object(transform):
+    net = LocalizationNet(transform=transform, head="heatmap", channels=(4, 4))
+    view = view_of_things((8, 10), (12, 20))
     variables = net.init(jax.random.key(0), view)
     variables["params"]["Conv_2"]["kernel"] = jnp.full((1, 1, 4, 1), 3.0)
     theta = np.asarray(net.apply(variables, view))
     # Moved by 10 of 36 and 4 of 24 pixels, in units of half the photo.
     np.testing.assert_allclose(theta[1, :, 2] - theta[0, :, 2], [20 / 36, 8 / 24], atol=0.02)
+
+
+def test_what_turns_an_affine_crop_is_what_is_seen_where_it_lies():
+    net = LocalizationNet(head="heatmap", channels=(4, 4), units=8, scale=0.3)
+    view = view_of_things((6, 10), (12, 20), (12, 20))
+    view[2, 15:17, 20:26] = 2.0  # beside the thing
+    variables = net.init(jax.random.key(0), view)
+    variables["params"]["Conv_2"]["kernel"] = jnp.full((1, 1, 4, 1), 3.0)
+    kernel = variables["params"]["Dense_2"]["kernel"]
+    variables["params"]["Dense_2"]["kernel"] = jax.random.normal(jax.random.key(1), kernel.shape)
+    linear = np.asarray(net.apply(variables, view))[:, :, :2]
+    np.testing.assert_allclose(linear[1], linear[0], atol=1e-2)
+    assert np.abs(linear[2] - linear[0]).max() > 0.1
+    assert np.abs(linear[0] - 0.3 * np.eye(2)).max() > 0.1
+
+
+def test_the_crop_teaches_every_part_of_an_affine_map_behind_a_heat_map():
+    images = photos()
+    model = make(head="heatmap", scale=0.5)
+    variables = model.init(jax.random.key(0), images)
+    target = jax.random.uniform(jax.random.key(3), (2, *CROP, 3)) * 255
+
+    def loss(params):
+        return jnp.mean((model.apply({"params": params}, images)[0] - target) ** 2)
+
+    gradient = jax.grad(loss)(variables["params"])["localization"]
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(gradient))
+    assert np.abs(gradient["Conv_2"]["kernel"]).min() > 0
+    assert np.abs(gradient["Dense_2"]["bias"]).min() > 0
+    assert np.abs(gradient["Dense_2"]["kernel"]).max(axis=0).min() > 0
 
 
 @pytest.mark.parametrize("raw", [-50.0, 50.0])
