@@ -27,6 +27,7 @@ from stn_jax.evaluation.table import read_table
 
 Task = Literal["R", "RTS", "P", "E", "TC"]
 Transform = Literal["identity", "affine", "attention", "projective", "tps"]
+Head = Literal["dense", "heatmap"]
 
 get_config = runpy.run_path(str(Path(__file__).parents[1] / "configs" / "distorted_mnist.py"))[
     "get_config"
@@ -53,6 +54,8 @@ class Options:
     """Distortions."""
     transforms: tuple[Transform, ...] = ("identity", "affine", "attention")
     """Families of the learned map; identity is the network without a transformer."""
+    head: Head | None = None
+    """What gives theta; by default the configuration's."""
     seeds: int = 3
     """Seeds 0, 1, ... of the weights and of the order of the digits."""
     steps: int | None = None
@@ -67,7 +70,7 @@ class Options:
 
 def make_config(task: Task, transform: Transform, seed: int, options: Options) -> Config:
     """The configuration of one run."""
-    config = get_config(task, transform)
+    config = get_config(task, transform, None if transform == "identity" else options.head)
     changed = {name: getattr(options, name) for name in ("steps", "batch_size")}
     given = {name: value for name, value in changed.items() if value is not None}
     return change(config, data={"root": options.root}, train={"seed": seed} | given)
@@ -97,24 +100,28 @@ def summarise(runs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Brings the seeds of a network together.
 
     Returns:
-      One row for each task and transform, in the order they first came: the error of each seed,
-      their mean and standard deviation (None of one seed) in %, the counts over all seeds with the
-      95 % interval of their rate, which knows nothing of the seeds' spread, the paper's error
-      (None where it gives none), and the median of the CPU seconds.
+      One row for each task, transform and head (None without a transformer), in the order they
+      first came: the error of each seed, their mean and standard deviation (None of one seed) in %,
+      the counts over all seeds with the 95 % interval of their rate, which knows nothing of the
+      spread of seeds, the paper's error (None where it gives none), and the median of the CPU
+      seconds.
     """
-    groups: dict[tuple[Task, Transform], list[Mapping[str, Any]]] = {}
+    groups: dict[tuple[Task, Transform, Head | None], list[Mapping[str, Any]]] = {}
     for each in runs:
-        groups.setdefault((each["task"], each["transform"]), []).append(each)
-    return [_row(task, transform, seeds) for (task, transform), seeds in groups.items()]
+        groups.setdefault((each["task"], each["transform"], each["head"]), []).append(each)
+    return [_row(*network, seeds) for network, seeds in groups.items()]
 
 
-def _row(task: Task, transform: Transform, seeds: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def _row(
+    task: Task, transform: Transform, head: Head | None, seeds: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
     errors = [100 * each["wrong"] / each["digits"] for each in seeds]
     wrong, digits = (sum(each[name] for each in seeds) for name in ("wrong", "digits"))
     interval = wilson(wrong, digits)
     return {
         "task": task,
         "transform": transform,
+        "head": head,
         "seeds": len(seeds),
         "errors": errors,
         "mean": statistics.fmean(errors),
@@ -129,15 +136,20 @@ def _row(task: Task, transform: Transform, seeds: Sequence[Mapping[str, Any]]) -
 
 def print_table(rows: Sequence[Mapping[str, Any]]) -> None:
     """Prints the errors in %, one line for each network."""
-    print(f"{'error in %':16}{'mean':>7}{'by seed':>20}{'wrong of':>18}{'paper':>8}{'CPU s':>8}")
+    print(f"{'error in %':23}{'mean':>7}{'by seed':>20}{'wrong of':>18}{'paper':>8}{'CPU s':>8}")
     for row in rows:
         errors = " ".join(f"{error:.2f}" for error in row["errors"])
         counts = f"{row['wrong']} of {row['digits']}"
         paper = "" if row["published"] is None else f"{row['published']:.1f}"
         print(
-            f"{row['task'] + ' ' + row['transform']:16}{row['mean']:7.2f}{errors:>20}{counts:>18}"
+            f"{' '.join(_network(row)):23}{row['mean']:7.2f}{errors:>20}{counts:>18}"
             f"{paper:>8}{row['training_cpu_seconds']:>8.0f}"
         )
+
+
+def _network(row: Mapping[str, Any]) -> list[str]:
+    """Task, family and head, where there is one."""
+    return [row[name] for name in ("task", "transform", "head") if row[name]]
 
 
 def main() -> int:
@@ -148,8 +160,10 @@ def main() -> int:
         for task in options.tasks:
             for transform in options.transforms:
                 config = make_config(task, transform, seed, options)
-                result = run(config, options.workdir / f"{task}-{transform}-{seed}")
-                runs.append({"task": task, "transform": transform, "seed": seed} | result)
+                head = None if transform == "identity" else config.model.head
+                network = {"task": task, "transform": transform, "head": head}
+                result = run(config, options.workdir / "-".join([*_network(network), str(seed)]))
+                runs.append(network | {"seed": seed} | result)
                 if options.output:
                     write(options.output, rows=summarise(runs), runs=runs)
     print_table(summarise(runs))

@@ -1,5 +1,6 @@
 """configs/distorted_mnist.py: networks with and without the transformer that can be compared."""
 
+import dataclasses
 import runpy
 from pathlib import Path
 
@@ -7,11 +8,12 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from stn_jax.config import MNIST_SIZES, Config
+from stn_jax.config import MNIST_SIZES, Config, ConfigError
 from stn_jax.models import STNClassifier, make_model
 
 FILE = runpy.run_path(str(Path(__file__).parents[1] / "configs" / "distorted_mnist.py"))
 TRANSFORMS = ("affine", "attention", "projective", "tps", "identity")
+HEATMAPS = ("affine", "attention")
 
 
 def make(config: Config) -> STNClassifier:
@@ -19,9 +21,11 @@ def make(config: Config) -> STNClassifier:
 
 
 @pytest.mark.parametrize("task", MNIST_SIZES)
-@pytest.mark.parametrize("transform", TRANSFORMS)
-def test_every_network_has_as_many_weights(task, transform):
-    config = FILE["get_config"](task, transform)
+@pytest.mark.parametrize(
+    ("transform", "head"), [*((transform, None) for transform in TRANSFORMS), ("affine", "dense")]
+)
+def test_every_network_has_as_many_weights(task, transform, head):
+    config = FILE["get_config"](task, transform, head)
     photo = jnp.zeros((1, *config.data.photo_size, 1), jnp.uint8)
     shapes = jax.eval_shape(
         lambda: make(config).init(jax.random.key(0), photo, train=False)["params"]
@@ -38,14 +42,27 @@ def test_what_differs_without_the_transformer_is_the_crop_alone(task):
     assert learned.model.crop_size == (28, 28)
     assert learned.model.channels == whole.model.channels
     assert learned.data == whole.data
-    assert learned.train == whole.train
+    rate = whole.train.localization_rate  # of a net that only one of them has
+    assert dataclasses.replace(learned.train, localization_rate=rate) == whole.train
+
+
+def test_heat_maps_are_for_what_can_have_one_and_can_be_declined():
+    for transform in TRANSFORMS:
+        head = "heatmap" if transform in HEATMAPS else "dense"
+        assert FILE["get_config"]("RTS", transform).model.head == head
+    dense = FILE["get_config"]("RTS", "affine", "dense")
+    assert dense.model.head == "dense"
+    assert dense.train.localization_rate < FILE["get_config"]("RTS").train.localization_rate
+    with pytest.raises(ConfigError, match=r"heatmap needs .* attention or affine"):
+        FILE["get_config"]("RTS", "projective", "heatmap")
 
 
 def test_only_dense_heads_sample_the_larger_images_twice_as_densely():
-    for transform in TRANSFORMS:
+    for transform, head in [*((transform, None) for transform in TRANSFORMS), ("affine", "dense")]:
         twice = {
             task
             for task in MNIST_SIZES
-            if FILE["get_config"](task, transform).model.oversample == 2
+            if FILE["get_config"](task, transform, head).model.oversample == 2
         }
-        assert twice == (set() if transform in ("identity", "attention") else {"RTS", "TC"})
+        once = head is None and transform in (*HEATMAPS, "identity")
+        assert twice == (set() if once else {"RTS", "TC"})

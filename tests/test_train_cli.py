@@ -59,6 +59,8 @@ def test_other_options_follow_from_what_the_file_asks_for(name):
     wide = parse(name, "TC", "--model.transform", "identity", config=DIGITS)
     assert wide.model.transform == "identity"
     assert wide.model.crop_size == (60, 60)
+    dense = parse(name, "TC", "--model.head", "dense", config=DIGITS)
+    assert (dense.model.head, dense.model.oversample) == ("dense", 2)
     own = parse(name, "TC", "--model.crop-size", "20", "20", config=DIGITS)
     assert own.model.crop_size == (20, 20)
 

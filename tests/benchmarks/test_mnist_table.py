@@ -9,10 +9,11 @@ from made_digits import idx
 from benchmarks import mnist, runs
 
 
-def made(task, transform, seed, wrong, digits=1000, seconds=10):
+def made(task, transform, seed, wrong, digits=1000, seconds=10, head=None):
     return {
         "task": task,
         "transform": transform,
+        "head": head,
         "seed": seed,
         "wrong": wrong,
         "digits": digits,
@@ -39,6 +40,18 @@ def test_brings_the_seeds_of_a_network_together():
     assert affine["training_cpu_seconds"] == 8
 
 
+def test_heads_are_told_apart(capsys):
+    runs = [
+        made("TC", "affine", seed, 20, head=head)
+        for seed in (0, 1)
+        for head in ("dense", "heatmap")
+    ]
+    rows = mnist.summarise(runs)
+    assert [(row["head"], row["seeds"]) for row in rows] == [("dense", 2), ("heatmap", 2)]
+    mnist.print_table(rows)
+    assert "TC affine heatmap" in capsys.readouterr().out
+
+
 def test_one_seed_has_no_deviation_and_some_errors_were_never_published():
     (row,) = mnist.summarise([made("TC", "tps", 0, 30)])
     assert row["deviation"] is None
@@ -63,6 +76,15 @@ def test_runs_differ_by_what_was_asked_alone(task, transform):
     assert config.data.root == "digits"
     assert config.data.mnist.task == task
     assert config.model.transform == transform
+
+
+def test_the_head_is_that_of_the_configuration_or_as_asked():
+    digits = mnist.Options(root="digits")
+    dense = mnist.dataclasses.replace(digits, head="dense")
+    assert mnist.make_config("TC", "affine", 0, digits).model.head == "heatmap"
+    assert mnist.make_config("TC", "affine", 0, dense).model.head == "dense"
+    identity = [mnist.make_config("TC", "identity", 0, options) for options in (digits, dense)]
+    assert identity[0] == identity[1]
 
 
 def write_digits(root, name, count):
