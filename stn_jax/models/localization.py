@@ -107,10 +107,13 @@ class LocalizationNet(nn.Module):
     def _refine(self, features: Array, crop: Array) -> Array:
         """Turns, stretches and moves an upright crop by what the features show inside it."""
         hidden = self._hidden(spatial_transform(features, crop, _FOUND_SIZE))
+        # Of many features, none negative, a step of Adam moves a unit for all photos alike: not
+        # normalised, all units can go off for good, and all crops are then turned alike.
+        hidden = nn.relu(nn.LayerNorm(dtype=self.dtype)(hidden))
         return compose(crop, self._outputs(hidden, _AFFINE_IDENTITY).reshape(-1, 2, 3))
 
     def _regress(self, features: Array, scale: Array | None) -> Array:
-        hidden = self._hidden(features)
+        hidden = nn.relu(self._hidden(features))
         match self.transform:
             case "affine":
                 return self._outputs(hidden, _AFFINE_IDENTITY).reshape(-1, 2, 3)
@@ -142,7 +145,7 @@ class LocalizationNet(nn.Module):
     def _hidden(self, features: Array) -> Array:
         flat = features.reshape(features.shape[0], -1)
         dense = nn.Dense(self.units, kernel_init=nn.initializers.he_normal(), dtype=self.dtype)
-        return nn.relu(dense(flat))
+        return dense(flat)
 
     def _outputs(self, features: Array, at_start: Sequence[float]) -> Array:
         """A dense layer that answers `at_start` until it is trained."""

@@ -106,6 +106,19 @@ def test_what_turns_an_affine_crop_is_what_is_seen_where_it_lies():
     assert np.abs(linear[0] - 0.3 * np.eye(2)).max() > 0.1
 
 
+def test_no_step_of_adam_turns_all_crops_alike():
+    net = LocalizationNet(head="heatmap", channels=(4, 4), units=8)
+    view = jax.random.normal(jax.random.key(1), (4, 16, 16, 1))
+    variables = net.init(jax.random.key(0), view)
+    kernels = {
+        name: each["kernel"] for name, each in variables["params"].items() if "Dense" in name
+    }
+    # What moves every unit down for positive features, by as much as an update can.
+    variables["params"]["Dense_1"]["kernel"] = kernels["Dense_1"] - 0.2
+    variables["params"]["Dense_2"]["kernel"] = jnp.ones_like(kernels["Dense_2"])
+    assert np.asarray(net.apply(variables, view))[:, 0, 0].std() > 0.1
+
+
 def test_the_crop_teaches_every_part_of_an_affine_map_behind_a_heat_map():
     images = photos()
     model = make(head="heatmap", scale=0.5)
