@@ -71,20 +71,25 @@ def jax_starts(sample, photos: jax.Array, scene: Scene, weights: np.ndarray) -> 
     """The same calls, but they do not wait for the device."""
     theta, weights = jnp.asarray(scene.theta), jnp.asarray(weights)
 
+    # The cotangent is an argument, as it is one in a network: XLA would rearrange a constant.
     @jax.jit
-    def theta_gradient(photos, theta):
+    def theta_gradient(photos, theta, weights):
         crops, pull = jax.vjp(lambda theta: sample(photos, theta), theta)
         return crops, pull(weights)
 
     @jax.jit
-    def both_gradients(photos, theta):
+    def both_gradients(photos, theta, weights):
         crops, pull = jax.vjp(sample, photos, theta)
         return crops, pull(weights)
 
-    tasks = {"forward": jax.jit(sample), "theta gradient": theta_gradient}
+    forward = jax.jit(sample)
+    tasks = {
+        "forward": lambda: forward(photos, theta),
+        "theta gradient": lambda: theta_gradient(photos, theta, weights),
+    }
     if jnp.issubdtype(photos.dtype, jnp.floating):
-        tasks["both gradients"] = both_gradients
-    return {name: lambda task=task: task(photos, theta) for name, task in tasks.items()}
+        tasks["both gradients"] = lambda: both_gradients(photos, theta, weights)
+    return tasks
 
 
 def torch_calls(

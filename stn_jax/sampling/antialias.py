@@ -11,7 +11,7 @@ from jax import Array
 from jaxtyping import Float
 
 from stn_jax.sampling import checks
-from stn_jax.sampling.interpolation import Taps, neighbours, result_type
+from stn_jax.sampling.interpolation import Run, neighbours, result_type, share_out
 from stn_jax.sampling.padding import PADDING_MODES, FillValue, clamp, coverage, fill, pad
 from stn_jax.sampling.pyramid import build_levels
 from stn_jax.sampling.strides import Strides
@@ -45,30 +45,30 @@ def sample_antialiased(
     options = {"size": size, "padding_mode": padding_mode, "align_corners": align_corners}
     constants = (strides.largest, *window)
     image = images.reshape(batch, height * width, channels)
-    taps = functools.partial(_image_taps, levels=len(levels), **options)
-    values = weighted_sum(taps, image, x, y, constants)
+    runs = functools.partial(_image_runs, levels=len(levels), **options)
+    values = weighted_sum(runs, image, x, y, constants)
     if levels:
         # All levels but the image itself, which stays in its own type and place, lie in one array:
-        # two reads serve however many there are.
-        pixels = jnp.concatenate([level.reshape(batch, -1, channels) for level in levels], axis=1)
-        taps = functools.partial(_level_taps, sizes=sizes, **options)
-        values = values + weighted_sum(taps, pixels, x, y, constants)
+        # two reads serve however many there are. What is beside the last pixel counts 0.
+        pixels = [level.reshape(batch, -1, channels) for level in levels]
+        pixels = jnp.concatenate([*pixels, jnp.zeros_like(pixels[-1])], axis=1)
+        runs = functools.partial(_level_runs, sizes=sizes, **options)
+        values = values + weighted_sum(runs, pixels, x, y, constants)
     if padding_mode == "zeros":
         values = fill(values, coverage(x, y, size, window), fill_value)
     return values.astype(result_type(images))
 
 
-def _image_taps(x, y, stride, *window, levels, **options) -> Taps:
+def _image_runs(x, y, stride, *window, levels, **options) -> list[Run]:
     x, y, covered = _inside(x, y, window, **options)
     height, width = options["size"]
     if levels:
         finer, share = _level(stride, levels)
         covered = covered * jnp.where(finer == 0, 1 - share, 0.0)
-    weights, indices = neighbours(x, y, width, height)
-    return [weight * covered for weight in weights], indices
+    return [run.times(covered) for run in neighbours(x, y, width, height)]
 
 
-def _level_taps(x, y, stride, *window, sizes, **options) -> Taps:
+def _level_runs(x, y, stride, *window, sizes, **options) -> list[Run]:
     x, y, covered = _inside(x, y, window, **options)
     finer, share = _level(stride, len(sizes))
     rows, columns = np.array(sizes).T
@@ -82,13 +82,17 @@ def _level_taps(x, y, stride, *window, sizes, **options) -> Taps:
             clamp((position + 0.5) * shrunk - 0.5, length)
             for position, length in ((x, level_columns), (y, level_rows))
         )
-        start = jnp.asarray(starts)[place]
-        weights, indices = neighbours(level_x, level_y, level_columns, level_rows, start)
-        return [weight * (covered * part) for weight in weights], indices
+        column, across = share_out(level_x, level_columns)
+        row, down = share_out(level_y, level_rows)
+        first = jnp.asarray(starts)[place] + row * level_columns + column
+        below = first + jnp.where(level_rows > 1, level_columns, 0)
+        return [
+            Run(start, [weight * of_row * (covered * part) for weight in across])
+            for start, of_row in zip((first, below), down, strict=True)
+        ]
 
-    finer_taps = around(jnp.maximum(finer, 1), jnp.where(finer == 0, 0.0, 1 - share))
-    coarser_taps = around(finer + 1, share)
-    return tuple(a + b for a, b in zip(finer_taps, coarser_taps, strict=True))
+    finer_runs = around(jnp.maximum(finer, 1), jnp.where(finer == 0, 0.0, 1 - share))
+    return finer_runs + around(finer + 1, share)
 
 
 def _inside(x, y, window, *, size, padding_mode, align_corners):

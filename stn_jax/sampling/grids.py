@@ -164,11 +164,15 @@ def _affine(theta, columns, rows, scale):
 @_affine.defjvp
 def _affine_jvp(columns, rows, scale, primals, tangents):
     (theta,), (theta_dot,) = primals, tangents
-    x, y = np.meshgrid(columns, rows)
-    lattice = np.stack([x.ravel(), y.ravel(), np.ones(x.size)])
-    moved = _move(theta_dot[:, 0], theta_dot[:, 1], lattice, scale)
-    shape = (-1, *x.shape)
-    return _affine(theta, columns, rows, scale), tuple(axis.reshape(shape) for axis in moved)
+    along_x, along_y, shift = (
+        lax.complex(theta_dot[:, 0, i] * scale[0], theta_dot[:, 1, i] * scale[1])[:, None]
+        for i in range(3)
+    )
+    start = along_y * jnp.asarray(rows, theta_dot.dtype)[None] + shift
+    # Row by row, so that the gradient of the positions is summed up, and made, row by row.
+    line = jnp.stack([jnp.broadcast_to(along_x, start.shape), start], axis=-1)
+    moved = _dot(line, jnp.asarray([columns, np.ones_like(columns)], line.dtype))
+    return _affine(theta, columns, rows, scale), (jnp.real(moved), jnp.imag(moved))
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(1, 2))
@@ -180,15 +184,9 @@ def _spline(displacements, weights, scale):
 @_spline.defjvp
 def _spline_jvp(weights, scale, primals, tangents):
     (displacements,), (dot,) = primals, tangents
-    moved = _move(dot[:, :, 0], dot[:, :, 1], weights, scale)
-    return _spline(displacements, weights, scale), moved
-
-
-def _move(x_dot: Array, y_dot: Array, basis: np.ndarray, scale: tuple[float, float]):
-    """Moves of x and y by a product with a basis, both in one as the sampler's moves are."""
-    coefficients = lax.complex(x_dot * scale[0], y_dot * scale[1])
-    moved = _dot(coefficients, jnp.asarray(basis, coefficients.dtype))
-    return jnp.real(moved), jnp.imag(moved)
+    coefficients = lax.complex(dot[:, :, 0] * scale[0], dot[:, :, 1] * scale[1])
+    moved = _dot(coefficients, jnp.asarray(weights, coefficients.dtype))
+    return _spline(displacements, weights, scale), (jnp.real(moved), jnp.imag(moved))
 
 
 def _dot(a: Array, b: Array) -> Array:

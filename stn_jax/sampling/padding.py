@@ -115,7 +115,7 @@ def _fill_jvp(primals, tangents):
     if not isinstance(values_dot, SymbolicZero):
         out_dot = out_dot + values_dot
     if not isinstance(covered_dot, SymbolicZero):
-        out_dot = out_dot - jnp.stack([covered_dot * c for c in colour], axis=-1)
+        out_dot = out_dot + jnp.stack([covered_dot * -c for c in colour], axis=-1)
     if not isinstance(colour_dot, SymbolicZero):
         out_dot = out_dot + _outer(1 - covered, colour_dot)
     return _fill(values, covered, colour), out_dot

@@ -9,7 +9,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Float, Real
 
 from stn_jax.sampling import checks
-from stn_jax.sampling.interpolation import Taps, neighbours, result_type
+from stn_jax.sampling.interpolation import Run, neighbours, result_type
 from stn_jax.sampling.padding import PADDING_MODES, FillValue, coverage, fill, pad
 from stn_jax.sampling.weighted_sum import set_apart, weighted_sum
 
@@ -90,28 +90,28 @@ def sample_pixels(
     if mode == "nearest":
         x, y = lax.stop_gradient((x, y))
     size = (height, width)
-    taps = functools.partial(
-        _taps, size=size, mode=mode, padding_mode=padding_mode, align_corners=align_corners
+    runs = functools.partial(
+        _runs, size=size, mode=mode, padding_mode=padding_mode, align_corners=align_corners
     )
-    values = weighted_sum(taps, pixels, x, y)
+    values = weighted_sum(runs, pixels, x, y)
     if padding_mode == "zeros":
         values = fill(values, _covered(x, y, size, mode), fill_value)
     return values.astype(result_type(images))
 
 
-def _taps(x, y, *, size, mode, padding_mode, align_corners) -> Taps:
+def _runs(x, y, *, size, mode, padding_mode, align_corners) -> list[Run]:
     height, width = size
     inside_x = pad(x, width, padding_mode, align_corners)
     inside_y = pad(y, height, padding_mode, align_corners)
     if mode == "nearest":
         column, row = (jnp.round(inside).astype(jnp.int32) for inside in (inside_x, inside_y))
-        weights, indices = [jnp.ones_like(x)], [row * width + column]
+        runs = [Run(row * width + column, [jnp.ones_like(x)])]
     else:
-        weights, indices = neighbours(inside_x, inside_y, width, height)
+        runs = neighbours(inside_x, inside_y, width, height)
     if padding_mode == "zeros":
         covered = _covered(x, y, size, mode)
-        weights = [weight * covered for weight in weights]
-    return weights, indices
+        runs = [run.times(covered) for run in runs]
+    return runs
 
 
 def _covered(x, y, size, mode):

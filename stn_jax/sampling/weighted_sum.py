@@ -15,14 +15,21 @@ from jax import Array, lax
 from jax.custom_derivatives import SymbolicZero
 from jaxtyping import Float, Int, Real
 
-from stn_jax.sampling.interpolation import Taps
+from stn_jax.sampling.interpolation import Run
 
 # Up to so many channels are written out where a gradient adds them up.
 FEW_CHANNELS = 4
 
-# So many photos are scattered side by side on a CPU, if together they have at most so many bytes.
+# Few channels a CPU scatters at so many positions at a time: those of as many photos as have them,
+# or of one.
+POSITIONS = 1 << 16
+
+# Many channels it scatters in so many photos side by side, if they have at most so many bytes.
 MOST_TOGETHER = 8
 CACHE = 4 << 20
+
+# So many numbers an int32 can count.
+COUNTABLE = 1 << 31
 
 
 def take(
@@ -42,7 +49,7 @@ def _in_bounds(at):
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
 def weighted_sum(
-    taps: Callable[..., Taps],
+    find_runs: Callable[..., list[Run]],
     pixels: Real[Array, "batch pixels channels"],
     x: Float[Array, "batch height width"],
     y: Float[Array, "batch height width"],
@@ -53,60 +60,75 @@ def weighted_sum(
     Pixels are converted after they are read: an image of bytes is never converted whole.
 
     Args:
-      taps: gives the taps for x, y and the constants.
+      find_runs: gives the runs of pixels to read for x, y and the constants.
       pixels: images, row by row.
-      x: positions, in whatever unit `taps` takes.
+      x: positions, in whatever unit `find_runs` takes.
       y: the same.
-      constants: what else the taps depend on; carries no gradient.
+      constants: what else the runs depend on; carries no gradient.
     """
-    return _read(taps, pixels, x, y, constants)
+    return _read(find_runs, pixels, x, y, constants)
 
 
-def _read(taps, pixels, x, y, constants):
-    weights, indices = taps(x, y, *constants)
+def _read(find_runs, pixels, x, y, constants):
+    weights, indices = _taps(find_runs(x, y, *constants))
     return _sum([take(pixels, index) for index in indices], [w[..., None] for w in weights])
 
 
+def _taps(runs):
+    """Weight and index of every single pixel of the runs."""
+    weights = [weight for run in runs for weight in run.weights]
+    indices = [run.start + place for run in runs for place in range(len(run.weights))]
+    return weights, indices
+
+
 @functools.partial(weighted_sum.defjvp, symbolic_zeros=True)
-def _weighted_sum_jvp(taps, primals, tangents):
+def _weighted_sum_jvp(find_runs, primals, tangents):
     pixels, x, y, constants = primals
     pixels_dot, x_dot, y_dot, _ = tangents
-    out = weighted_sum(taps, pixels, x, y, constants)
+    out = weighted_sum(find_runs, pixels, x, y, constants)
     out_dot = jnp.zeros((), out.dtype)
     # Read again, the pixels need no memory in between, which on a CPU costs more than the reads.
     pixels, x, y, constants = lax.optimization_barrier((pixels, x, y, constants))
     if not (isinstance(x_dot, SymbolicZero) and isinstance(y_dot, SymbolicZero)):
-        out_dot = out_dot + _moved(taps, pixels, x, y, constants, _complex(x_dot, y_dot))
+        out_dot = out_dot + _moved(find_runs, pixels, x, y, constants, _complex(x_dot, y_dot))
     if not isinstance(pixels_dot, SymbolicZero):
-        out_dot = out_dot + _changed(taps, pixels_dot, x, y, constants)
+        out_dot = out_dot + _changed(find_runs, pixels_dot, x, y, constants)
     return out, out_dot
 
 
-def _moved(taps, pixels, x, y, constants, move):
+def _moved(find_runs, pixels, x, y, constants, move):
     """Change of a weighted sum when its positions move.
 
     A move is one complex number, x + iy: its transpose, the gradient of the positions, then is one
     array, for which XLA's CPU backend makes one loop that reads each pixel once.
     """
-    slopes, indices = _slopes(lambda x, y: taps(x, y, *constants), x, y)
+
+    def taps(x, y):
+        return _taps(find_runs(x, y, *constants))
+
+    one = jnp.ones_like(x)
+    _, along_x, indices = jax.jvp(lambda x: taps(x, y), (x,), (one,), has_aux=True)
+    _, along_y, _ = jax.jvp(lambda y: taps(x, y), (y,), (one,), has_aux=True)
+    slopes = list(zip(along_x, along_y, strict=True))
     channels = pixels.shape[-1]
     if channels > FEW_CHANNELS:
-        slope = _sum([take(pixels, index) for index in indices], [s[..., None] for s in slopes])
+        slope = _sum(
+            [take(pixels, index) for index in indices],
+            [lax.complex(dx, -dy)[..., None] for dx, dy in slopes],
+        )
         return jnp.real(slope * move[..., None])
     # XLA's CPU backend takes many times as long to reduce an axis of length 3 as to add up three.
-    of_channel = (
-        _sum([_take_channel(pixels, index, channel) for index in indices], slopes)
-        for channel in range(channels)
+    # The weights change first: the transpose then is, for every pixel read, one product with the
+    # crop's gradient, of which x and y have their shares.
+    to_right, down = jnp.real(move), jnp.imag(move)
+    changes = [dx * to_right + dy * down for dx, dy in slopes]
+    return jnp.stack(
+        [
+            _sum([_take_channel(pixels, index, channel) for index in indices], changes)
+            for channel in range(channels)
+        ],
+        axis=-1,
     )
-    return jnp.stack([jnp.real(slope * move) for slope in of_channel], axis=-1)
-
-
-def _slopes(taps, x, y):
-    """Derivatives of the weights by a move, of which the product with it has the change as real."""
-    one, zero = jnp.ones_like(x), jnp.zeros_like(x)
-    _, along_x, indices = jax.jvp(taps, (x, y), (one, zero), has_aux=True)
-    _, along_y, _ = jax.jvp(taps, (x, y), (zero, one), has_aux=True)
-    return [lax.complex(a, -b) for a, b in zip(along_x, along_y, strict=True)], indices
 
 
 def _sum(pixels, weights):
@@ -121,59 +143,87 @@ def _complex(x_dot, y_dot):
     return lax.complex(x_dot, y_dot)
 
 
-def _changed(taps, pixels, x, y, constants):
-    """Change of a weighted sum when its pixels change; its transpose scatters.
-
-    On a CPU in small groups: what is scattered then stays in the cache and needs no fresh memory.
-    """
+def _changed(find_runs, pixels, x, y, constants):
+    """Change of a weighted sum when its pixels change; its transpose scatters."""
+    photos = (pixels, x, y, constants)
     return lax.platform_dependent(
-        (pixels, x, y, constants),
-        cpu=lambda photos: _group_by_group(taps, photos),
-        default=lambda photos: _read(taps, *photos),
+        photos,
+        cpu=lambda photos: _changed_on_a_cpu(find_runs, photos),
+        default=lambda photos: _read(find_runs, *photos),
     )
 
 
-def _group_by_group(taps, photos):
+def _changed_on_a_cpu(find_runs, photos):
+    pixels, x, y, constants = photos
+    if x.size == 0 or not 0 < pixels.size < COUNTABLE:
+        return _read(find_runs, *photos)
+    if pixels.shape[-1] > FEW_CHANNELS:
+        return _side_by_side(find_runs, photos)
+    return _in_place(pixels, find_runs(x, y, *constants))
+
+
+def _in_place(pixels, runs):
+    """Reads whole runs, whose pixels lie side by side, in a loop over groups of photos.
+
+    The transpose scatters fewer and longer stretches, and adds them to the gradient of all photos
+    where that lies, which is neither made nor copied photo by photo. XLA computes the weights,
+    which the loop takes in, once and not for every number that they weigh.
+    """
+    count, *of_photo, channels = pixels.shape
+    numbers = pixels.reshape(-1)
+    first = jnp.arange(count, dtype=jnp.int32)[:, None, None] * math.prod(of_photo)
+    runs = [Run((first + run.start) * channels, run.weights) for run in runs]
+    _, *of_crop = runs[0].start.shape
+    together = _largest_divisor(count, POSITIONS // math.prod(of_crop))
+    groups = jax.tree.map(lambda leaf: leaf.reshape(-1, together, *leaf.shape[1:]), runs)
+    # Without a checkpoint JAX would stack copies of what the loop takes in, for its transpose.
+    read_group = jax.checkpoint(functools.partial(_read_runs, channels), prevent_cse=False)
+    _, read = lax.scan(lambda _, runs: (None, read_group(numbers, runs)), None, groups)
+    return read.reshape(count, *of_crop, channels)
+
+
+def _side_by_side(find_runs, photos):
     """Reads as `_read` does, in a loop over groups of photos.
 
-    XLA's CPU backend scatters with one core, but several scatters of one iteration side by side.
+    XLA's CPU backend scatters with one core, but several scatters of one iteration side by side,
+    which pays where pixels have many channels.
     """
     leaves, structure = jax.tree.flatten(photos)
-    count = leaves[0].shape[0]
-    together = _photos_together(leaves[0])
+    count, *of_photo = leaves[0].shape
+    of_group = MOST_TOGETHER * math.prod(of_photo) * leaves[0].dtype.itemsize
+    together = _largest_divisor(count, MOST_TOGETHER if of_group <= CACHE else 1)
 
     @functools.partial(jax.checkpoint, prevent_cse=False)
     def one(*photo):
-        return _read_in_fours(taps, *jax.tree.unflatten(structure, photo))
+        return _read(find_runs, *jax.tree.unflatten(structure, photo))
 
     def group(leaves):
         single = [lax.split(leaf, [1] * together) for leaf in leaves]
         return jnp.concatenate([one(*photo) for photo in zip(*single, strict=True)])
 
-    groups = [leaf.reshape(count // together, together, *leaf.shape[1:]) for leaf in leaves]
+    groups = [leaf.reshape(-1, together, *leaf.shape[1:]) for leaf in leaves]
     read = lax.map(group, groups)
     return read.reshape(count, *read.shape[2:])
 
 
-def _read_in_fours(taps, pixels, x, y, constants):
-    """Reads as `_read` does, but so that colours are scattered quickly.
-
-    To add four floats takes XLA's CPU backend a third of the time that three take. To drop the
-    fourth again pays where a photo is read at a third as many positions as it has pixels, or more.
-    """
-    _, count, channels = pixels.shape
-    if channels != 3 or 3 * x.size < count:
-        return _read(taps, pixels, x, y, constants)
-    fours = jnp.pad(pixels, ((0, 0), (0, 0), (0, 1)))
-    return _read(taps, fours, x, y, constants)[..., :3]
+def _largest_divisor(number, most):
+    return max(size for size in range(1, max(1, min(number, most)) + 1) if number % size == 0)
 
 
-def _photos_together(pixels):
-    """How many photos a group has: a divisor of their number, and one where photos are large."""
-    count, *of_photo = pixels.shape
-    if MOST_TOGETHER * math.prod(of_photo) * pixels.dtype.itemsize > CACHE:
-        return 1
-    return max(size for size in range(1, MOST_TOGETHER + 1) if count % size == 0)
+def _read_runs(channels, numbers, runs):
+    """Sums the runs' pixels; a run starts at the place of its first number."""
+    one_stretch = lax.GatherDimensionNumbers(
+        offset_dims=(3,), collapsed_slice_dims=(), start_index_map=(0,)
+    )
+    mode = lax.GatherScatterMode.PROMISE_IN_BOUNDS
+    total = 0.0
+    for start, weights in runs:
+        length = channels * len(weights)
+        found = lax.gather(numbers, start[..., None], one_stretch, (length,), mode=mode)
+        for number, weight in enumerate(weights):
+            pixel = found[..., number * channels : (number + 1) * channels]
+            total = total + pixel * weight[..., None]
+    return total
 
 
 @jax.custom_jvp

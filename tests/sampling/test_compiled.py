@@ -108,6 +108,19 @@ def test_crops_and_gradients_keep_no_pixels_in_between(channels, dtype):
     assert temporaries(grid_gradient, grid, photos, cotangent) < 20 * positions
 
 
+@on_a_cpu
+def test_the_image_gradient_is_added_up_where_it_lies():
+    photos, theta = jnp.ones((8, *PHOTOS[1:])), jnp.tile(THETA, (4, 1, 1))
+    cotangent = jnp.ones((8, *SIZE, 3))
+
+    def gradient(photos, theta, cotangent):
+        _, pull = jax.vjp(lambda photos: spatial_transform(photos, theta, SIZE), photos)
+        return pull(cotangent)
+
+    # A copy of the gradient in the loop over photos would be one for every photo.
+    assert temporaries(gradient, photos, theta, cotangent) < photos.nbytes
+
+
 @pytest.mark.parametrize("dtype", [jnp.float16, jnp.bfloat16, jnp.uint8, jnp.int32])
 @pytest.mark.parametrize("antialias", [False, True])
 def test_other_types_agree_with_float32(dtype, antialias, rng):

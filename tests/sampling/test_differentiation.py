@@ -171,14 +171,22 @@ def test_images_of_integers_have_a_theta_gradient(rng):
     np.testing.assert_allclose(jax.grad(total)(theta, images), want, rtol=1e-6)
 
 
-@pytest.mark.parametrize(("batch", "cache"), [(0, 1 << 20), (7, 1 << 20), (16, 1 << 20), (16, 0)])
+@pytest.mark.parametrize(
+    ("batch", "positions", "cache"),
+    [(0, 99, 0), (7, 999, 1 << 20), (7, 99, 0), (16, 99, 1 << 20), (16, 1, 0)],
+)
 @pytest.mark.parametrize("photo_size", [(5, 6), (14, 18)])
-def test_gradient_of_a_photo_is_its_own(batch, cache, photo_size, rng, monkeypatch):
-    # On a CPU photos are scattered in groups and colours as if they were four.
+@pytest.mark.parametrize("channels", [3, 7])
+def test_gradient_of_a_photo_is_its_own(
+    batch, positions, cache, photo_size, channels, rng, monkeypatch
+):  # fmt: skip
+    # On a CPU photos are scattered in groups: of as many as have so many positions (here 7, 1, 4
+    # and 1), or those of many channels of as many as have so many bytes (7, 1, 8 and 1).
+    monkeypatch.setattr(weighted_sum, "POSITIONS", positions)
     monkeypatch.setattr(weighted_sum, "CACHE", cache)
-    images = jnp.asarray(rng.normal(size=(batch, *photo_size, 3)))
+    images = jnp.asarray(rng.normal(size=(batch, *photo_size, channels)))
     theta = jnp.asarray(rng.normal(size=(batch, 2, 3)))
-    weights = jnp.asarray(rng.normal(size=(batch, *SIZE, 3)))
+    weights = jnp.asarray(rng.normal(size=(batch, *SIZE, channels)))
 
     @jax.jit
     def gradient(images, theta, weights):
@@ -188,7 +196,7 @@ def test_gradient_of_a_photo_is_its_own(batch, cache, photo_size, rng, monkeypat
 
     together = gradient(images, theta, weights)
     assert together.shape == images.shape
-    for photo, channel in np.ndindex(batch, 3):
+    for photo, channel in np.ndindex(batch, channels):
         one = (slice(photo, photo + 1), ..., slice(channel, channel + 1))
         alone = gradient(images[one], theta[photo : photo + 1], weights[one])
         np.testing.assert_allclose(together[one], alone, rtol=1e-5, atol=1e-5)
