@@ -1,4 +1,4 @@
-"""Convolutions whose gradients are quick on a CPU, too."""
+"""Convolutions that are quick on a CPU, too, and their gradients."""
 
 import functools
 import math
@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
@@ -17,6 +18,15 @@ computed at once: about what stays in the cache of one core."""
 
 MOST_SIDE_BY_SIDE = 4
 """Pieces at most that are computed at the same time."""
+
+NARROW = 96
+"""Columns up to which the cores of a CPU share the pixels of images."""
+
+FEW_PLACES = 9
+"""Of a window: up to so many, images of one channel are shifted and added up."""
+
+FEW_CHANNELS = 16
+"""Channels or features; with fewer, sharing pixels does not pay."""
 
 _LAYOUT = ("NHWC", "HWIO", "NHWC")
 
@@ -35,7 +45,12 @@ def conv_general_dilated(
     padding: str | Sequence[tuple[int, int]],
     **options: Any,
 ) -> Float[Array, "batch out_height out_width feature"]:
-    """`jax.lax.conv_general_dilated` with quicker gradients on a CPU; for `flax.linen.Conv`.
+    """`jax.lax.conv_general_dilated`, quicker on a CPU; for `flax.linen.Conv`.
+
+    XLA's CPU backend has two libraries for convolutions. The one that it prefers divides the work
+    by 64 columns and by blocks of features, and leaves all but one core idle where images are
+    narrow. The other divides it by pixels and takes half the time there, on two cores
+    (`_share_pixels`). Images of one channel suit neither (`_add_shifted`).
 
     XLA's CPU backend is slow at the convolution that makes a kernel's gradient: its window is a
     whole image, and its channels are the images, far apart in memory. Added up over pieces that
@@ -75,13 +90,52 @@ def _apply(images: Array, kernel: Array, padding: Padding, dtype: DTypeLike | No
     )
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
-def _convolve(images: Array, kernel: Array, padding: Padding) -> Array:
+def _apply_on_cpu(images: Array, kernel: Array, padding: Padding) -> Array:
+    *window, channels, features = kernel.shape
+    if channels == 1 and math.prod(window) <= FEW_PLACES:
+        return _add_shifted(images, kernel, padding)
+    keeps_rows = sum(padding.rows) == window[0] - 1
+    narrow = images.shape[2] <= NARROW and min(channels, features) >= FEW_CHANNELS
+    # Less than float32 is left to one library in any case.
+    if keeps_rows and narrow and images.dtype.itemsize >= 4:
+        return _share_pixels(images, kernel, padding)
     return _apply(images, kernel, padding)
 
 
+def _share_pixels(images: Array, kernel: Array, padding: Padding) -> Array:
+    """Lets all cores work on narrow images.
+
+    XLA keeps convolutions with more rows of output than of input from the library that divides
+    columns. So there is one row more, which is left out again.
+    """
+    above, below = padding.rows
+    return _apply(images, kernel, Padding((above, below + 1), padding.columns))[:, :-1]
+
+
+def _add_shifted(images: Array, kernel: Array, padding: Padding) -> Array:
+    """Multiplies and adds images of one channel, shifted by each place of the window."""
+    padded = jnp.pad(images, ((0, 0), *padding, (0, 0)))
+    rows, columns = (
+        size - reach + 1 for size, reach in zip(padded.shape[1:3], kernel.shape[:2], strict=True)
+    )
+    return sum(
+        padded[:, row : row + rows, column : column + columns] * kernel[None, row, None, column]
+        for row, column in np.ndindex(kernel.shape[:2])
+    )
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
+def _convolve(images: Array, kernel: Array, padding: Padding) -> Array:
+    return lax.platform_dependent(
+        images,
+        kernel,
+        cpu=functools.partial(_apply_on_cpu, padding=padding),
+        default=functools.partial(_apply, padding=padding),
+    )
+
+
 def _forward(images: Array, kernel: Array, padding: Padding) -> tuple[Array, tuple[Array, Array]]:
-    return _apply(images, kernel, padding), (images, kernel)
+    return _convolve(images, kernel, padding), (images, kernel)
 
 
 def _backward(
@@ -107,7 +161,7 @@ def _gradient_of_images(cotangent: Array, kernel: Array, padding: Padding) -> Ar
         (size - 1 - before, size - 1 - after)
         for size, (before, after) in zip(kernel.shape[:2], padding, strict=True)
     ]
-    return _apply(cotangent, turned, Padding(*rest))
+    return _apply_on_cpu(cotangent, turned, Padding(*rest))
 
 
 class _Band(NamedTuple):

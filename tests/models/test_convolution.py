@@ -1,4 +1,4 @@
-"""The convolution is XLA's; only the way its gradients are computed is ours."""
+"""The convolution is XLA's; only the way it and its gradients are computed is ours."""
 
 import re
 
@@ -14,10 +14,10 @@ from stn_jax.models.convolution import conv_general_dilated
 LAYOUT = ("NHWC", "HWIO", "NHWC")
 
 
-def arrays(*, batch=5, size=(24, 9), window=(3, 3)):
+def arrays(*, batch=5, size=(24, 9), window=(3, 3), channels=(3, 4)):
     rng = np.random.default_rng(0)
-    images = jnp.asarray(rng.normal(size=(batch, *size, 3)))
-    kernel = jnp.asarray(rng.normal(size=(*window, 3, 4)))
+    images = jnp.asarray(rng.normal(size=(batch, *size, channels[0])))
+    kernel = jnp.asarray(rng.normal(size=(*window, *channels)))
     return images, kernel
 
 
@@ -39,7 +39,7 @@ def assert_equal_with_gradients(images, kernel, *arguments, **options):
     )
     found, found_vjp = jax.vjp(lambda *each: ours(*each, *arguments, **options), images, kernel)
     cotangent = jnp.cos(jnp.arange(expected.size, dtype=expected.dtype)).reshape(expected.shape)
-    np.testing.assert_array_equal(found, expected)
+    np.testing.assert_allclose(found, expected, rtol=1e-11, atol=1e-11)
     for one, other in zip(found_vjp(cotangent), expected_vjp(cotangent), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-11, atol=1e-11)
 
@@ -62,6 +62,41 @@ def test_windows_and_paddings(monkeypatch, piece_bytes: int, window, padding) ->
     monkeypatch.setattr(convolution, "PIECE_BYTES", piece_bytes)
     with jax.enable_x64(True):
         assert_equal_with_gradients(*arrays(window=window), padding)
+
+
+# One channel, or one feature, whose gradient has one channel; enough of both to share pixels.
+@pytest.mark.parametrize("channels", [(1, 4), (4, 1), (16, 17)])
+@pytest.mark.parametrize("window", [(2, 4), (3, 3)])
+@pytest.mark.parametrize("padding", ["SAME", "VALID", ((1, 0), (0, 1))])
+def test_every_way_has_the_values_and_gradients_of_xla(channels, window, padding) -> None:
+    with jax.enable_x64(True):
+        assert_equal_with_gradients(
+            *arrays(batch=2, size=(6, 7), window=window, channels=channels), padding
+        )
+
+
+def rows_of_convolutions(platform: str, **options) -> list[int]:
+    images, kernel = (array.astype(jnp.float32) for array in arrays(**options))
+    gradients = jax.jit(jax.grad(lambda *each: jnp.sin(ours(*each)).sum(), argnums=(0, 1)))
+    lowered = gradients.trace(images, kernel).lower(lowering_platforms=(platform,)).as_text()
+    return [int(rows) for rows in re.findall(r"convolution.*-> tensor<2x(\d+)x", lowered)]
+
+
+def test_narrow_images_have_a_row_more_on_a_cpu_alone() -> None:
+    narrow = {"batch": 2, "size": (12, convolution.NARROW), "channels": (16, 16)}
+    assert rows_of_convolutions("cpu", **narrow) == [13, 13]
+    assert rows_of_convolutions("cuda", **narrow) == [12, 12]
+    wide = {**narrow, "size": (12, convolution.NARROW + 1)}
+    assert rows_of_convolutions("cpu", **wide) == [12, 12]
+    assert rows_of_convolutions("cpu", **{**narrow, "channels": (3, 16)}) == [12, 12]
+
+
+def test_images_of_one_channel_are_added_up_on_a_cpu_alone() -> None:
+    grey = {"batch": 2, "size": (12, 9), "channels": (1, 16)}
+    # What remains is the gradient of the images.
+    assert rows_of_convolutions("cpu", **grey) == [12]
+    assert rows_of_convolutions("cuda", **grey) == [12, 12]
+    assert rows_of_convolutions("cpu", **grey, window=(5, 5)) == [12, 12]
 
 
 def test_uneven_padding(monkeypatch) -> None:
