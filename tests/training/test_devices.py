@@ -43,7 +43,9 @@ def assert_same_losses(workdir: Path, expected: Path) -> None:
             for folder in (workdir, expected)
         )
         assert len(found) == len(wanted) > 0
-        np.testing.assert_allclose(found, wanted, atol=1e-5, rtol=0)
+        # Sums in another order differ in their last bits, which Adam enlarges: by less than 1e-5 on
+        # one kind of processor, by 3e-5 on another.
+        np.testing.assert_allclose(found, wanted, atol=1e-4, rtol=0)
 
 
 def test_four_devices_equal_one(config, on_one, tmp_path):
