@@ -50,7 +50,7 @@ def neighbours(
     if rows == 1:
         down = down[:1]
     # Bounding the first index says again what is so, but LLVM sees from it that the others are in
-    # bounds, too: the pixels then are one address and constants, a fifth quicker to read.
+    # bounds, too: the pixels then are one address and constants, a tenth quicker to read.
     last = columns * (rows - len(down)) + columns - len(across)
     first = jnp.clip(row * columns + column, 0, last)
     return [

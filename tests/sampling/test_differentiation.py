@@ -200,3 +200,21 @@ def test_gradient_of_a_photo_is_its_own(
         one = (slice(photo, photo + 1), ..., slice(channel, channel + 1))
         alone = gradient(images[one], theta[photo : photo + 1], weights[one])
         np.testing.assert_allclose(together[one], alone, rtol=1e-5, atol=1e-5)
+
+
+def test_a_gradient_of_more_numbers_than_an_int32_counts_is_scattered_otherwise(rng, monkeypatch):
+    images = make_images(rng, batch=3)
+    theta = jnp.tile(jnp.asarray(THETAS["affine"]), (3, 1, 1))
+
+    def trace():
+        def score(images):
+            return jnp.sum(spatial_transform(images, theta, SIZE) ** 2)
+
+        return jax.jit(jax.grad(score)).trace(images)
+
+    in_place = trace()
+    monkeypatch.setattr(weighted_sum, "COUNTABLE", images.size)
+    otherwise = trace()
+    assert str(in_place.jaxpr) != str(otherwise.jaxpr)
+    have, want = (each.lower().compile()(images) for each in (otherwise, in_place))
+    np.testing.assert_allclose(have, want, rtol=1e-5, atol=1e-6)
