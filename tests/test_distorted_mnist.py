@@ -14,6 +14,8 @@ from stn_jax.models import STNClassifier, make_model
 FILE = runpy.run_path(str(Path(__file__).parents[1] / "configs" / "distorted_mnist.py"))
 TRANSFORMS = ("affine", "attention", "projective", "tps", "identity")
 HEATMAPS = ("affine", "attention")
+NETWORKS = [*((transform, None) for transform in TRANSFORMS), ("affine", "dense")]
+"""Family and head; None: the configuration's."""
 
 
 def make(config: Config) -> STNClassifier:
@@ -21,9 +23,7 @@ def make(config: Config) -> STNClassifier:
 
 
 @pytest.mark.parametrize("task", MNIST_SIZES)
-@pytest.mark.parametrize(
-    ("transform", "head"), [*((transform, None) for transform in TRANSFORMS), ("affine", "dense")]
-)
+@pytest.mark.parametrize(("transform", "head"), NETWORKS)
 def test_every_network_has_as_many_weights(task, transform, head):
     config = FILE["get_config"](task, transform, head)
     photo = jnp.zeros((1, *config.data.photo_size, 1), jnp.uint8)
@@ -58,7 +58,7 @@ def test_heat_maps_are_for_what_can_have_one_and_can_be_declined():
 
 
 def test_only_dense_heads_sample_the_larger_images_twice_as_densely():
-    for transform, head in [*((transform, None) for transform in TRANSFORMS), ("affine", "dense")]:
+    for transform, head in NETWORKS:
         twice = {
             task
             for task in MNIST_SIZES

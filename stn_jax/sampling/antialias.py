@@ -45,15 +45,15 @@ def sample_antialiased(
     options = {"size": size, "padding_mode": padding_mode, "align_corners": align_corners}
     constants = (strides.largest, *window)
     image = images.reshape(batch, height * width, channels)
-    runs = functools.partial(_image_runs, levels=len(levels), **options)
-    values = weighted_sum(runs, image, x, y, constants)
+    find_runs = functools.partial(_image_runs, levels=len(levels), **options)
+    values = weighted_sum(find_runs, image, x, y, constants)
     if levels:
         # All levels but the image itself, which stays in its own type and place, lie in one array:
         # two reads serve however many there are. What is beside the last pixel counts 0.
         pixels = [level.reshape(batch, -1, channels) for level in levels]
         pixels = jnp.concatenate([*pixels, jnp.zeros_like(pixels[-1])], axis=1)
-        runs = functools.partial(_level_runs, sizes=sizes, **options)
-        values = values + weighted_sum(runs, pixels, x, y, constants)
+        find_runs = functools.partial(_level_runs, sizes=sizes, **options)
+        values = values + weighted_sum(find_runs, pixels, x, y, constants)
     if padding_mode == "zeros":
         values = fill(values, coverage(x, y, size, window), fill_value)
     return values.astype(result_type(images))

@@ -171,8 +171,8 @@ def _affine_jvp(columns, rows, scale, primals, tangents):
     start = along_y * jnp.asarray(rows, theta_dot.dtype)[None] + shift
     # Row by row, so that the gradient of the positions is summed up, and made, row by row.
     line = jnp.stack([jnp.broadcast_to(along_x, start.shape), start], axis=-1)
-    moved = _dot(line, jnp.asarray([columns, np.ones_like(columns)], line.dtype))
-    return _affine(theta, columns, rows, scale), (jnp.real(moved), jnp.imag(moved))
+    moved = _move(line, np.stack([columns, np.ones_like(columns)]))
+    return _affine(theta, columns, rows, scale), moved
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(1, 2))
@@ -185,8 +185,13 @@ def _spline(displacements, weights, scale):
 def _spline_jvp(weights, scale, primals, tangents):
     (displacements,), (dot,) = primals, tangents
     coefficients = lax.complex(dot[:, :, 0] * scale[0], dot[:, :, 1] * scale[1])
-    moved = _dot(coefficients, jnp.asarray(weights, coefficients.dtype))
-    return _spline(displacements, weights, scale), (jnp.real(moved), jnp.imag(moved))
+    return _spline(displacements, weights, scale), _move(coefficients, weights)
+
+
+def _move(coefficients: Array, basis: np.ndarray) -> tuple[Array, Array]:
+    """Moves of x and y by a product with a basis, both in one as the sampler's moves are."""
+    moved = _dot(coefficients, jnp.asarray(basis, coefficients.dtype))
+    return jnp.real(moved), jnp.imag(moved)
 
 
 def _dot(a: Array, b: Array) -> Array:

@@ -115,6 +115,8 @@ def _fill_jvp(primals, tangents):
     if not isinstance(values_dot, SymbolicZero):
         out_dot = out_dot + values_dot
     if not isinstance(covered_dot, SymbolicZero):
+        # The colour is negated and not the whole: that would, in the transpose, negate the crops'
+        # gradient, of which each channel is read apart, and no loop that does is vectorised.
         out_dot = out_dot + jnp.stack([covered_dot * -c for c in colour], axis=-1)
     if not isinstance(colour_dot, SymbolicZero):
         out_dot = out_dot + _outer(1 - covered, colour_dot)

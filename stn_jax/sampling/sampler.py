@@ -90,10 +90,10 @@ def sample_pixels(
     if mode == "nearest":
         x, y = lax.stop_gradient((x, y))
     size = (height, width)
-    runs = functools.partial(
+    find_runs = functools.partial(
         _runs, size=size, mode=mode, padding_mode=padding_mode, align_corners=align_corners
     )
-    values = weighted_sum(runs, pixels, x, y)
+    values = weighted_sum(find_runs, pixels, x, y)
     if padding_mode == "zeros":
         values = fill(values, _covered(x, y, size, mode), fill_value)
     return values.astype(result_type(images))
