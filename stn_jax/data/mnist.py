@@ -115,8 +115,9 @@ def distort(
     """Distorts digits, each by its own key.
 
     R turns by up to 90 degrees either way. RTS turns by up to 45, scales by 0.7 to 1.2 and places
-    the digit anywhere on 42x42. P scales by 0.75 to 1 and moves the corners by 5 pixels (standard
-    deviation), E scales likewise and moves 16 control points of a thin-plate spline by 1.5. TC
+    the digit anywhere on 42x42. P scales by 0.75 to 1 and stretches each corner from or to the
+    centre by an amount of 5 pixels (standard deviation); the source does not say in which
+    direction. E scales likewise and moves 16 control points of a thin-plate spline by 1.5. TC
     places the digit anywhere on 60x60, among six 6x6 patches of other digits.
 
     Args:
@@ -239,10 +240,11 @@ def _uniform(
 
 
 def _corners_grid(draws: Key[Array, "batch 3"]) -> Float[Array, "batch height width 2"]:
-    """Positions under the homography that takes moved corners back to the digit's."""
+    """Positions under the homography that takes stretched corners back to the digit's."""
     corners = np.array([[-1.0, -1.0], [1.0, -1.0], [1.0, 1.0], [-1.0, 1.0]], np.float32)
-    noise = jax.vmap(lambda key: jax.random.normal(key, (4, 2)))(draws[:, 1]) * (5.0 / _HALF)
-    moved = corners[None] * _scales(draws)[:, None, None] + noise
+    amount = jax.vmap(lambda key: jax.random.normal(key, (4,)))(draws[:, 1]) * 5.0
+    stretch = _scales(draws)[:, None] + amount / (_HALF * math.sqrt(2))
+    moved = corners[None] * stretch[..., None]
     u, v = moved[..., 0], moved[..., 1]
     x, y = jnp.broadcast_to(corners[:, 0], u.shape), jnp.broadcast_to(corners[:, 1], u.shape)
     one, zero = jnp.ones_like(u), jnp.zeros_like(u)
