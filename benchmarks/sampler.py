@@ -10,9 +10,10 @@ float32. Peers that are not installed are left out: pip install torch dm-pix ker
 
     python -m benchmarks.sampler --output benchmarks/results/sampler.json
 
-The others' turns have mostly pushed a contestant's photos out of the caches, and one call before the
-one that is timed does not bring all of them back: what is measured is photos that come from memory,
-as a network gets them. `--calls-before 8` measures photos that lie in the cache, as far as they fit.
+The others' turns have mostly pushed a contestant's photos out of the caches, and one call before
+the one that is timed does not bring all of them back: what is measured is photos that come from
+memory, as a network gets them. `--calls-before 8` measures photos that lie in the cache, as far as
+they fit.
 """
 
 import argparse
