@@ -180,8 +180,8 @@ class Schedule:
     """How contestants take turns."""
 
     rounds: int
-    calls_before: int
-    clock: Callable[[], float]
+    calls_before: int = 1
+    clock: Callable[[], float] = time.perf_counter
 
     def measure(self, calls: dict[str, Call]) -> dict[str, list[float]]:
         """Milliseconds of each call in each round, after one round of warming up.
