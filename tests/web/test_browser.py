@@ -202,6 +202,18 @@ def test_without_javascript(open_page, photo, predictor):
     assert page.locator(".card").count() == 0
 
 
+def test_a_photo_chosen_before_the_script_has_come(open_page, photo):
+    page = open_page()
+    held = []
+    page.route("**/page.js*", lambda route: held.append(route))
+    page.reload(wait_until="commit")
+    page.set_input_files("#choose", a_file("a.jpg", photo))
+    while not held:
+        page.wait_for_timeout(50)
+    held.pop().continue_()
+    answers(page, 1)
+
+
 def test_with_the_keyboard_alone(open_page, photo):
     page = open_page()
     # The browser is told to hand choosers over as soon as somebody listens. Told only when a key is

@@ -21,10 +21,12 @@
   document.documentElement.classList.add("js");
 
   for (const input of form.querySelectorAll("input[type=file]")) {
-    input.addEventListener("change", () => {
+    const take = () => {
       send(Array.from(input.files));
       input.value = ""; // the same photo can then be chosen again
-    });
+    };
+    input.addEventListener("change", take);
+    take(); // what was chosen before this script ran
   }
 
   form.addEventListener("submit", (event) => {
