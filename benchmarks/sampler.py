@@ -17,7 +17,6 @@ they fit.
 """
 
 import argparse
-import dataclasses
 import functools
 import json
 import math
@@ -63,6 +62,7 @@ LARGER = Scene("photo 16 times larger", (15, 2520, 3780, 3), (210, 315), 0.8)
 TASKS = ("forward", "theta gradient", "both gradients")
 
 Call = Callable[[], object]
+Measure = Callable[[dict[str, Call]], dict[str, list[float]]]
 
 
 def jax_calls(sample, photos: jax.Array, scene: Scene, weights: np.ndarray) -> dict[str, Call]:
@@ -175,30 +175,27 @@ def peers(photos: np.ndarray, scene: Scene, cotangent: np.ndarray) -> dict[str, 
     return found
 
 
-@dataclasses.dataclass(frozen=True)
-class Schedule:
-    """How contestants take turns."""
+def measure(
+    calls: dict[str, Call],
+    rounds: int,
+    clock: Callable[[], float] = time.perf_counter,
+    calls_before: int = 1,
+) -> dict[str, list[float]]:
+    """Milliseconds of each call in each round, after one round of warming up.
 
-    rounds: int
-    calls_before: int = 1
-    clock: Callable[[], float] = time.perf_counter
-
-    def measure(self, calls: dict[str, Call]) -> dict[str, list[float]]:
-        """Milliseconds of each call in each round, after one round of warming up.
-
-        The call that is timed follows others that are not: otherwise what is measured is also the
-        state of the contestant before, whose threads may wait in a busy loop.
-        """
-        times = {name: [] for name in calls}
-        for turn in range(self.rounds + 1):
-            for name, call in calls.items():
-                for _ in range(self.calls_before):
-                    call()
-                start = self.clock()
+    The call that is timed follows others that are not: otherwise what is measured is also the
+    state of the contestant before, whose threads may wait in a busy loop.
+    """
+    times = {name: [] for name in calls}
+    for turn in range(rounds + 1):
+        for name, call in calls.items():
+            for _ in range(calls_before):
                 call()
-                if turn:
-                    times[name].append(1e3 * (self.clock() - start))
-        return times
+            start = clock()
+            call()
+            if turn:
+                times[name].append(1e3 * (clock() - start))
+    return times
 
 
 def merge_layouts(times: dict[str, list[float]]) -> dict[str, list[float]]:
@@ -215,7 +212,7 @@ def ratios(times: dict[str, list[float]], ours: str) -> dict[str, float]:
     return {name: turns.times_as_long(value, times[ours]) for name, value in others.items()}
 
 
-def compare(scene: Scene, schedule: Schedule) -> list[dict]:
+def compare(scene: Scene, measure: Measure) -> list[dict]:
     """Every task of a scene against every peer."""
     rng = np.random.default_rng(0)
     photos = rng.integers(0, 256, size=scene.photos, dtype=np.uint8)
@@ -232,7 +229,7 @@ def compare(scene: Scene, schedule: Schedule) -> list[dict]:
     results = []
     for task in TASKS:
         calls = {name: tasks[task] for name, tasks in contestants.items() if task in tasks}
-        times = merge_layouts(schedule.measure(calls))
+        times = merge_layouts(measure(calls))
         results += [
             {
                 "scene": scene.name,
@@ -247,7 +244,7 @@ def compare(scene: Scene, schedule: Schedule) -> list[dict]:
     return results
 
 
-def growth(schedule: Schedule) -> dict:
+def growth(measure: Measure) -> dict:
     """The same crop of a small and of a large photo: cost must follow the crop, not the photo."""
     calls = {}
     for scene in (SCENES[0], LARGER):
@@ -255,7 +252,7 @@ def growth(schedule: Schedule) -> dict:
         crop = jax.jit(functools.partial(spatial_transform, size=scene.crop))
         inputs = jnp.asarray(photos), jnp.asarray(scene.theta)
         calls[scene.name] = lambda crop=crop, inputs=inputs: jax.block_until_ready(crop(*inputs))
-    times = schedule.measure(calls)
+    times = measure(calls)
     small, large = (times[scene.name] for scene in (SCENES[0], LARGER))
     return {
         "scene": LARGER.name,
@@ -288,10 +285,12 @@ def main() -> None:
     )
     options = parser.parse_args()
     clock = time.process_time if options.cpu_time else time.perf_counter
-    schedule = Schedule(options.rounds, options.calls_before, clock)
-    results = [result for scene in SCENES for result in compare(scene, schedule)]
+    take_turns = functools.partial(
+        measure, rounds=options.rounds, clock=clock, calls_before=options.calls_before
+    )
+    results = [result for scene in SCENES for result in compare(scene, take_turns)]
     print_table(results)
-    large = growth(schedule)
+    large = growth(take_turns)
     factor = large["times_as_long_as_the_small_photo"]
     print(f"\nthe same crop from photos 16 times larger takes {factor:.2f} times as long")
     if options.output:

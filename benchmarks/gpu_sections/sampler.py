@@ -30,8 +30,8 @@ from benchmarks.sampler import (
     TASKS,
     Call,
     Scene,
-    Schedule,
     jax_starts,
+    measure,
     merge_layouts,
     ratios,
     torch_calls,
@@ -131,7 +131,7 @@ def compare(
 ) -> Row:
     """Times a task, all contestants in turns; of torch's layouts the quicker one counts."""
     calls = {name: found[task] for name, found in contestants().items() if task in found}
-    times = merge_layouts(Schedule(scale.rounds).measure(calls))
+    times = merge_layouts(measure(calls, scale.rounds))
     row: Row = {} if "torch" in times else {"torch": "not installed"}
     for name, milliseconds in times.items():
         seconds = statistics.median(milliseconds) / 1e3 / scale.sampler_calls

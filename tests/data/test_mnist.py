@@ -107,6 +107,7 @@ def test_projection_and_spline_bend_the_digit_but_keep_it_near():
         x, y = centroids(images)
         assert abs(np.mean(x) - 14) < 1
         assert abs(np.mean(y) - 13.3) < 1.2
+        assert 0.15 < np.std(x) < 1.2
         assert 0.5 < np.std(y) < 1.5
         area = images.astype(float).sum((1, 2)) / bar(1).astype(float).sum()
         assert 0.55 < np.median(area) < 0.95

@@ -204,13 +204,13 @@ def test_without_javascript(open_page, photo, predictor):
 
 def test_a_photo_chosen_before_the_script_has_come(open_page, photo):
     page = open_page()
-    held = []
-    page.route("**/page.js*", lambda route: held.append(route))
-    page.reload(wait_until="commit")
-    page.set_input_files("#choose", a_file("a.jpg", photo))
-    while not held:
-        page.wait_for_timeout(50)
-    held.pop().continue_()
+
+    def choose_first(script):
+        page.set_input_files("#choose", a_file("a.jpg", photo))
+        script.continue_()
+
+    page.route("**/page.js*", choose_first)
+    page.reload()
     answers(page, 1)
 
 
