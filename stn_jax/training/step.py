@@ -92,11 +92,14 @@ def make_train_step(
         (value, (model_state, logits, theta)), gradient = differentiate(
             state.params, state.model_state, (photos, batch["label"], scales), dropout_key
         )
-        updates, opt_state = optimizer.update(gradient, state.opt_state, state.params)
         crops = describe_crops(theta, family=model.transformer.family)
         # Without the barrier, XLA's CPU backend keeps the squares, which Adam wants, too, as arrays
         # of their own: as much memory as the weights.
         norm = optax.tree.norm(jax.lax.optimization_barrier(gradient))
+        updates, opt_state = optimizer.update(gradient, state.opt_state, state.params)
+        # XLA writes new weights over the old ones only where it knows that nothing reads those any
+        # more; otherwise it copies them first. It knows when they wait for the whole gradient.
+        updates = _after(norm, updates)
         metrics = {
             "loss": value,
             "accuracy": (logits.argmax(axis=-1) == batch["label"]).mean(),
@@ -116,6 +119,12 @@ def make_train_step(
 
     options = {"xla_gpu_deterministic_ops": True} if config.train.deterministic else None
     return jax.jit(step, donate_argnums=0, compiler_options=options)
+
+
+def _after(number: Array, tree: PyTree) -> PyTree:
+    """Returns the tree as it is, in a way that has to wait for a number that is not negative."""
+    zero = jnp.where(number < 0, number, 0.0)
+    return jax.tree.map(lambda leaf: leaf + zero.astype(leaf.dtype), tree)
 
 
 def make_training_forward(model: STNClassifier, config: TrainConfig) -> Forward:

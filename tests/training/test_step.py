@@ -1,5 +1,7 @@
 """The compiled step: what it computes, and that ways to save memory change nothing."""
 
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,6 +13,7 @@ from stn_jax.config import AugmentConfig, ZoomScheduleConfig
 from stn_jax.models import VGGLite, make_model
 from stn_jax.training.state import TrainState, init_state, make_optimizer
 from stn_jax.training.step import (
+    _after,
     describe_crops,
     draw_scales,
     equal_weights,
@@ -109,16 +112,36 @@ def test_state_is_donated():
     assert compiled.memory_analysis().alias_size_in_bytes >= 0.95 * state_bytes
 
 
-def test_the_gradients_norm_takes_no_memory():
+def compile_with_wide_layers():
+    """The step of a network with 2048x2048 weights, as it is compiled for training."""
     jax.config.update("jax_disable_most_optimizations", False)
     config = tiny_config(model={"dense": (2048, 2048)})
     model = make_model(config.model, num_classes=2, mean_color=(0.0, 0.0, 0.0))
     optimizer = make_optimizer(config.train)
     state = jax.eval_shape(lambda: first_state(model, optimizer))
     compiled = make_train_step(model, optimizer, config).lower(state, make_batch(2)).compile()
-    weights = sum(4 * leaf.size for leaf in jax.tree.leaves(state.params))
+    return compiled, sum(4 * leaf.size for leaf in jax.tree.leaves(state.params))
+
+
+def test_the_gradients_norm_takes_no_memory():
+    compiled, weights = compile_with_wide_layers()
     # The gradient is between the network and Adam; its squares would be as large.
     assert compiled.memory_analysis().temp_size_in_bytes < 1.5 * weights
+
+
+def test_old_weights_are_not_copied():
+    compiled, _ = compile_with_wide_layers()
+    assert re.search(r"= f32\[2048,2048\]\S* parameter\(", compiled.as_text())
+    assert not re.search(r"= f32\[2048,2048\]\S* copy\(", compiled.as_text())
+
+
+@pytest.mark.parametrize("norm", [0.0, 3.0, np.inf, np.nan])
+def test_waiting_for_a_norm_changes_nothing(norm):
+    tree = {"a": jnp.asarray([1.5, -2.0, 0.0]), "b": jnp.asarray([[3.0]], jnp.bfloat16)}
+    waited = _after(jnp.asarray(norm), tree)
+    for key, leaf in tree.items():
+        assert waited[key].dtype == leaf.dtype
+        np.testing.assert_array_equal(waited[key], leaf)
 
 
 def test_a_fixed_order_of_adding_is_asked_of_the_compiler(monkeypatch):
