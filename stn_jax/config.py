@@ -91,9 +91,6 @@ class AugmentConfig:
     """Rotate by up to this many degrees either way."""
     scale: float = 0.0
     """Scale by up to this fraction either way (0.1: between 1/1.1 and 1.1 times)."""
-    elastic: float = 0.0
-    """Bend: move 4x4 control points of a spline by this fraction of the sides (standard deviation).
-    """
     brightness: float = 0.0
     """Add up to this fraction of the full range to every pixel, or take it away."""
     contrast: float = 0.0
@@ -104,9 +101,8 @@ class AugmentConfig:
     """Turn the colour circle by up to this fraction of a full turn, either way."""
 
     def __post_init__(self):
-        limits = {"rotate": 180, "scale": 9, "elastic": 0.2, "hue": 0.5}
-        limits |= dict.fromkeys(("brightness", "contrast", "saturation"), 1)
-        for option, limit in limits.items():
+        limits = {"rotate": 180, "scale": 9, "brightness": 1, "contrast": 1, "saturation": 1}
+        for option, limit in (limits | {"hue": 0.5}).items():
             value = getattr(self, option)
             if not 0 <= value <= limit:
                 raise ConfigError(f"--data.augment.{option} {value} must be in [0, {limit}]")

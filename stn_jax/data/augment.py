@@ -1,8 +1,8 @@
 """Random changes of training photos, inside the jitted step and from its key.
 
-Each kind of change costs one pass at most: mirrors and right angles move whole pixels; rotation,
-scale and bends, with any mirror, are one map and one gather; brightness, contrast, saturation and
-hue are one affine map of the colours. What is off is not computed.
+Each kind of change costs one pass at most: mirrors and right angles move whole pixels; rotation and
+scale, with any mirror, are one theta and one gather; brightness, contrast, saturation and hue are
+one affine map of the colours. What is off is not computed.
 """
 
 import functools
@@ -16,13 +16,9 @@ from jaxtyping import Bool, Float, PRNGKeyArray, Real
 
 from stn_jax.config import AugmentConfig
 from stn_jax.sampling import compose, spatial_transform
-from stn_jax.sampling.thin_plate import control_points
 
 # RGB to luma and two axes of colour (YIQ): hue is an angle there, saturation a distance from 0.
 _YIQ = np.array([[0.299, 0.587, 0.114], [0.5959, -0.2746, -0.3213], [0.2115, -0.5227, 0.3112]])
-
-_CONTROL_POINTS = control_points(16)
-"""[16, 2]: where a bend is drawn, (x, y) in [-1, 1]."""
 
 
 @functools.partial(jax.jit, static_argnames="config")
@@ -41,8 +37,8 @@ def augment(
       key: random key; fold the step into it.
       images: pixels in 0..255, uint8 or floating-point; RGB where saturation or hue is on.
       config: what to change, and by how much at most.
-      fill_value: what rotation, scale and bends bring in from outside the photo, one number or one
-        for each channel; the same jitter of colour is applied to it as to the photo.
+      fill_value: what rotation and scale bring in from outside the photo, one number or one for
+        each channel; the same jitter of colour is applied to it as to the photo.
 
     Returns:
       Photos of the same shape and type, in 0..255; uint8 is rounded, once, at the end.
@@ -55,15 +51,13 @@ def augment(
             f"images of {images.shape[-1]} channels have no saturation or hue to change: "
             "set augment.saturation and augment.hue to 0"
         )
-    mirror_key, shape_key, colour_key, bend_key = jax.random.split(key, 4)
+    mirror_key, shape_key, colour_key = jax.random.split(key, 3)
     changed = images
-    if config.rotate or config.scale or config.elastic:
-        theta = _theta(mirror_key, shape_key, config, images.shape)
+    if config.rotate or config.scale:
         changed = spatial_transform(
             images,
-            _bend(bend_key, theta, config.elastic) if config.elastic else theta,
+            _theta(mirror_key, shape_key, config, images.shape),
             images.shape[1:3],
-            transform="tps" if config.elastic else "affine",
             fill_value=jnp.asarray(fill_value, jnp.float32),
         )
     elif config.flip or config.right_angles:
@@ -128,19 +122,6 @@ def _theta(
         jnp.stack([sin * (width / height), cos], 1),
     ]
     return compose(_affine(jnp.stack(rows, 1)), _affine(swapped * signs[:, None, :]))
-
-
-def _bend(
-    key: PRNGKeyArray, theta: Float[Array, "batch 2 3"], amount: float
-) -> Float[Array, "batch 16 2"]:
-    """Draws displacements of a spline's control points, and lets theta follow.
-
-    A spline followed by an affine map is a spline: the one through the mapped points.
-    """
-    control = jnp.asarray(_CONTROL_POINTS, jnp.float32)[None]
-    moved = control + 2 * amount * jax.random.normal(key, (len(theta), *_CONTROL_POINTS.shape))
-    x, y, shift = (theta[:, None, :, place] for place in range(3))
-    return x * moved[..., :1] + y * moved[..., 1:] + shift - control
 
 
 def _affine(linear: Float[Array, "batch 2 2"]) -> Float[Array, "batch 2 3"]:

@@ -16,7 +16,6 @@ EVERYTHING = AugmentConfig(
     right_angles=True,
     rotate=20.0,
     scale=0.2,
-    elastic=0.02,
     brightness=0.1,
     contrast=0.2,
     saturation=0.3,
@@ -160,44 +159,6 @@ def test_a_scale_stretches_both_sides_alike_within_its_bounds():
     assert abs(np.log(sides_x).mean()) < 0.06
 
 
-def positions(height, width, batch=1):
-    """Photos whose two first channels are each pixel's own x and y, about the centre."""
-    y, x = np.mgrid[:height, :width] + 0.5
-    channels = [x - width / 2, y - height / 2, np.zeros_like(x)]
-    return jnp.asarray(np.broadcast_to(np.stack(channels, -1), (batch, height, width, 3)))
-
-
-def test_a_bend_is_smooth_and_not_one_shift():
-    images = positions(80, 160, batch=50)
-    moved = apply(images, elastic=0.02) - np.asarray(images)
-    inner = moved[:, 16:-16, 32:-32, :2]
-    for axis in (1, 2):
-        assert np.abs(np.diff(inner, n=2, axis=axis)).max() < 0.2
-    assert inner.std((1, 2)).min() > 0.2
-
-
-def test_a_bend_moves_its_control_points_by_the_drawn_amount():
-    # Odd sides: the spline's points at a third of the way lie on pixels' centres.
-    images = positions(33, 33, batch=2000)
-    moved = apply(images, elastic=0.03) - np.asarray(images)
-    at_points = moved[:, [11, 11, 21, 21], [11, 21, 11, 21], :2]
-    np.testing.assert_allclose(at_points.std(0) / 33, 0.03, rtol=0.08)
-
-
-def test_a_turn_and_a_bend_are_the_bend_turned():
-    images = positions(48, 48, batch=8)
-    bent = apply(images, elastic=0.02)
-    both = apply(images, elastic=0.02, rotate=30.0)
-    turned = apply(images, rotate=30.0)
-    # What a turn does to a place is known from two pixels beside the centre.
-    x_axis = (turned[:, 24, 34] - turned[:, 24, 14])[:, :2] / 20
-    cos, sin = x_axis[:, 0, None, None], x_axis[:, 1, None, None]
-    x, y = bent[..., 0], bent[..., 1]
-    expected = np.stack([cos * x - sin * y, sin * x + cos * y], axis=-1)
-    middle = np.s_[:, 18:30, 18:30]
-    np.testing.assert_allclose(both[..., :2][middle], expected[middle], atol=0.05)
-
-
 def test_the_fill_value_comes_in_from_outside():
     images = jnp.full((32, 40, 60, 3), 200, jnp.uint8)
     corners = apply(images, rotate=30.0)[:, 0, 0]
@@ -212,7 +173,7 @@ def test_geometry_of_every_kind_is_sampled_in_one_gather():
         )
         return lowered.as_text().count("gather")
 
-    all_of_it = gathers(flip=True, right_angles=True, rotate=10.0, scale=0.1, elastic=0.01)
+    all_of_it = gathers(flip=True, right_angles=True, rotate=10.0, scale=0.1)
     assert all_of_it == gathers(rotate=10.0) > 0
 
 
@@ -301,7 +262,7 @@ def test_grey_images_can_be_changed_but_have_no_hue():
 @pytest.mark.parametrize(
     ("option", "value"),
     [("rotate", 181.0), ("rotate", -1.0), ("scale", -0.1), ("brightness", 1.5), ("contrast", 1.1),
-     ("saturation", -0.2), ("hue", 0.6), ("hue", float("nan")), ("elastic", 0.3)],
+     ("saturation", -0.2), ("hue", 0.6), ("hue", float("nan"))],
 )  # fmt: skip
 def test_senseless_options_are_refused_by_name(option, value):
     with pytest.raises(ConfigError, match=f"--data.augment.{option} "):
