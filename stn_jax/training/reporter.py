@@ -1,15 +1,16 @@
 """What a person sees of a run: progress, metrics.jsonl, TensorBoard."""
 
+import contextlib
 import time
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import rich.progress
-import tensorboardX
 from jaxtyping import Float
 from rich.console import Console
 
+from stn_jax.training.board import Board
 from stn_jax.training.devices import is_main
 from stn_jax.training.workdir import append_metrics
 
@@ -36,7 +37,7 @@ class Reporter:
         self._workdir = workdir
         self._steps = steps
         self._console = console or Console(soft_wrap=True, highlight=False, quiet=not is_main())
-        self._board: tensorboardX.SummaryWriter | None = None
+        self._board: Board | None = None
         self._shown: dict[str, float] = {}
         self._wait = _FIRST_WAIT
         self._started = self._last_line = time.monotonic()
@@ -56,10 +57,12 @@ class Reporter:
     def __enter__(self) -> "Reporter":
         return self
 
-    def __exit__(self, *error: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
         self._bar.stop()
         if self._board is not None:
-            self._board.close()
+            # What has already gone wrong is said, not that this goes wrong, too.
+            with contextlib.suppress(*(() if kind is None else (OSError,))):
+                self._board.close()
 
     def say(self, text: str) -> None:
         """Prints one line, above the bar if there is one."""
@@ -85,8 +88,7 @@ class Reporter:
         if not is_main():
             return
         append_metrics(self._workdir, {"step": step, **values})
-        for name, value in values.items():
-            self._to_board(step).add_scalar(name, value, step)
+        self._to_board(step).add_scalars(step, values)
         self._show(values)
         if self._console.is_terminal:
             return
@@ -105,16 +107,14 @@ class Reporter:
     ) -> None:
         """Sends crops, pixels 0 to 255, and their theta to TensorBoard."""
         pixels = np.clip(crops, 0, 255).astype(np.uint8)
-        self._to_board(step).add_images("crops", pixels, step, dataformats="NHWC")
+        self._to_board(step).add_images(step, "crops", pixels)
         rows = (np.array2string(each, precision=3, suppress_small=True) for each in theta)
-        self._to_board(step).add_text("theta", "```\n" + "\n\n".join(rows) + "\n```", step)
+        self._to_board(step).add_text(step, "theta", "```\n" + "\n\n".join(rows) + "\n```")
 
-    def _to_board(self, step: int) -> tensorboardX.SummaryWriter:
+    def _to_board(self, step: int) -> Board:
         if self._board is None:
             # What a killed run wrote from this step on is taken back.
-            self._board = tensorboardX.SummaryWriter(
-                str(self._workdir / "tensorboard"), purge_step=step
-            )
+            self._board = Board(self._workdir / "tensorboard", step=step)
         return self._board
 
     def _show(self, values: Mapping[str, float]) -> None:

@@ -1,5 +1,6 @@
 """What a person sees, and what programs read."""
 
+import errno
 import io
 import json
 import re
@@ -7,7 +8,9 @@ import re
 import numpy as np
 import pytest
 from rich.console import Console
+from tensorboardX.record_writer import RecordWriter
 
+from stn_jax.training import board
 from stn_jax.training import reporter as reporter_module
 from stn_jax.training.reporter import Reporter
 from stn_jax.training.workdir import append_metrics, drop_metrics_after
@@ -79,7 +82,7 @@ def test_metrics_are_one_object_a_line(tmp_path):
     lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert lines == [{"step": 1, **VALUES}, {"step": 2, **VALUES}]
     append_metrics(tmp_path, {"step": 3})
-    drop_metrics_after(tmp_path, 1)
+    drop_metrics_after(tmp_path, 1, evaluated=0)
     assert len((tmp_path / "metrics.jsonl").read_text().splitlines()) == 1
 
 
@@ -92,6 +95,52 @@ def test_tensorboard_gets_scalars_crops_and_theta(tmp_path):
     content = events.read_bytes()
     for tag in (b"train/loss", b"crops", b"theta"):
         assert tag in content
+
+
+def test_tensorboard_says_at_once_that_the_disk_is_full(tmp_path, monkeypatch):
+    def no_room(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with Reporter(tmp_path, steps=100, console=printed()) as reporter:
+        reporter.log(1, VALUES)
+        monkeypatch.setattr(RecordWriter, "write", no_room)
+        with pytest.raises(OSError, match="No space left"):
+            reporter.log(2, VALUES)
+        monkeypatch.undo()
+        # There is room again, and nobody waits for ever.
+        for step in range(3, 60):
+            reporter.log(step, VALUES)
+
+
+def test_a_full_disk_at_the_end_does_not_hide_what_went_wrong(tmp_path, monkeypatch):
+    close = RecordWriter.close
+
+    def no_room(writer):
+        close(writer)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def fail(reporter):
+        reporter.log(1, VALUES)
+        raise KeyError("first")
+
+    monkeypatch.setattr(RecordWriter, "close", no_room)
+    with pytest.raises(KeyError, match="first"), Reporter(tmp_path, steps=9) as reporter:
+        fail(reporter)
+    with pytest.raises(OSError, match="No space"), Reporter(tmp_path, steps=9) as reporter:
+        reporter.log(1, VALUES)
+
+
+def test_events_are_on_the_disk_after_a_while(tmp_path, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(board.time, "monotonic", lambda: now[0])
+    open_board = board.Board(tmp_path, step=0)
+    open_board.add_scalars(1, {"train/loss": 0.5})
+    (events,) = tmp_path.iterdir()
+    assert b"train/loss" not in events.read_bytes()
+    now[0] = 11.0
+    open_board.add_scalars(2, {"train/loss": 0.5})
+    assert b"train/loss" in events.read_bytes()
+    open_board.close()
 
 
 def test_nothing_is_written_before_there_is_something_to_write(tmp_path):
