@@ -28,7 +28,13 @@ from stn_jax.evaluation.report import write_report
 from stn_jax.evaluation.summary import paired, summarise
 from stn_jax.evaluation.table import PredictionTable, TableError, read_table, write_table
 from stn_jax.evaluation.tabulate import tabulate
-from stn_jax.training.workdir import Run, WorkdirError, read_run, write_atomically
+from stn_jax.training.workdir import (
+    Run,
+    WorkdirError,
+    read_metrics,
+    read_run,
+    write_atomically,
+)
 
 PREDICTIONS, VALIDATION = "predictions.csv", "predictions_val.csv"
 OTHER_SPLITS = ("val", "train")
@@ -152,8 +158,15 @@ def evaluate_predictions(
 
 def _same_photos(run: Run, data_root: str | None) -> PhotoDataset:
     data: DataConfig = run.config.data
+    if run.synthetic and data_root is not None:
+        raise DataError(f"--data-root {data_root}: the run was trained on generated photos")
     if data_root is not None:
         data = dataclasses.replace(data, root=data_root)
+    if data.root is not None and not Path(data.root).is_dir():
+        raise DataError(
+            f"{data.root}: the photos of the training are not there; name their folder with "
+            "--data-root FOLDER"
+        )
     dataset = prepare(data)
     if dataset.fingerprint != run.data_fingerprint:
         raise DataError(
@@ -220,8 +233,7 @@ def _draw(
     figures.make_figures(table, metrics, where, synthetic=synthetic)
     extra = {}
     if curves.is_file():
-        lines = [json.loads(line) for line in curves.read_text().splitlines()]
-        extra["learning"] = figures.learning_curves(lines, metrics["model"]["step"])
+        extra["learning"] = figures.learning_curves(read_metrics(curves), metrics["model"]["step"])
     if metrics["photo_size"]:
         extra["where"] = figures.where_figure(table, tuple(metrics["photo_size"]))
     for name, figure in extra.items():

@@ -109,14 +109,24 @@ class CheckpointStore:
         Returns:
           (step, tree, notes), or None where there is no sound checkpoint.
         """
-        # One process looks, so that all take the same checkpoint.
-        step = agree_on(self._newest_sound() if is_main() else _NONE)
-        self._manager.reload()
+        step = self._agreed_newest()
         if step == _NONE:
             return None
         args = ocp.args.Composite(tree=ocp.args.StandardRestore(like), notes=ocp.args.JsonRestore())
         restored = self._manager.restore(step, args=args)
         return step, restored["tree"], restored["notes"]
+
+    def newest_notes(self) -> tuple[int, dict[str, Any]] | None:
+        """Reads what was noted with the newest sound checkpoint, without its arrays.
+
+        Returns:
+          (step, notes), or None where there is no sound checkpoint.
+        """
+        step = self._agreed_newest()
+        if step == _NONE:
+            return None
+        args = ocp.args.Composite(notes=ocp.args.JsonRestore())
+        return step, self._manager.restore(step, args=args)["notes"]
 
     def close(self) -> None:
         """Finishes writing and frees the threads.
@@ -130,6 +140,12 @@ class CheckpointStore:
             self._background.shutdown()
             with contextlib.suppress(OSError, ValueError):  # said by `wait` already
                 self._manager.close()
+
+    def _agreed_newest(self) -> int:
+        # One process looks, so that all take the same checkpoint.
+        step = agree_on(self._newest_sound() if is_main() else _NONE)
+        self._manager.reload()
+        return step
 
     def _newest_sound(self) -> int:
         for step in sorted(self._manager.all_steps(), reverse=True):

@@ -57,7 +57,9 @@ def main() -> int:
         print(f"finished after {outcome.step} steps")
         print(f"evaluate: python evaluate.py --workdir {outcome.workdir}")
     else:
-        print(f"stopped and saved at step {outcome.step}; go on with the same command:")
+        saved = f"stopped and saved at step {outcome.step}"
+        begun = saved if outcome.step else "stopped before the first step"
+        print(f"{begun}; go on with the same command:")
         print(f"  python {shlex.join(sys.argv)}")
     return 0
 

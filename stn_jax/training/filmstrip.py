@@ -50,6 +50,12 @@ class Filmstrip:
         """The frames kept so far, in the order of their steps."""
         return sorted(self._frames.glob("step-*.npz"))
 
+    def drop_after(self, step: int) -> None:
+        """Takes out the frames of steps after `step`, which a killed run left."""
+        for frame in self.frames:
+            if _step_of(frame) > step:
+                frame.unlink()
+
     def add(
         self, step: int, theta: Float[np.ndarray, "batch ..."], crops: Float[np.ndarray, "b h w c"]
     ) -> None:

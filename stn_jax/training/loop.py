@@ -158,6 +158,9 @@ class Trainer:
             transform=model.transformer.family,
             synthetic=run.synthetic,
         )
+        if is_main():
+            # A run that starts anew looks again before its first step.
+            self._filmstrip.drop_after(int(self.state.step) or -1)
         self._collapse = CollapseWatch(patience=config.train.collapse_steps)
 
     def __enter__(self) -> "Trainer":
@@ -229,8 +232,11 @@ class Trainer:
         like = with_sharding(jax.eval_shape(first_state), self._state_sharding)
         restored = self._checkpoints.restore(like)
         if restored is not None:
-            _, self.state, notes = restored
+            step, self.state, notes = restored
             self._progress = Progress(**notes)
+            best = self._best.newest_notes()
+            if best is not None and best[0] <= step:
+                self._progress.catch_up(best[0], best[1]["val_loss"])
         else:
             self.state = jax.jit(first_state, out_shardings=self._state_sharding)()
             self._progress = Progress()
@@ -238,7 +244,9 @@ class Trainer:
                 self.state, sentence = start_from(self.state, self._config.init_from)
                 self._reporter.say(sentence)
         if is_main():
-            drop_metrics_after(self._workdir, int(self.state.step))
+            drop_metrics_after(
+                self._workdir, int(self.state.step), evaluated=self._progress.evaluated
+            )
 
     def _batches(self, start: int) -> Batches:
         batches = to_devices(train_batches(self._order, start=start), self._batch_sharding)
@@ -288,7 +296,11 @@ class Trainer:
         if warning and self._config.stop_on_collapse:
             self._checkpoints.wait()
             healthy = self._checkpoints.latest
-            raise CollapseError(f"{warning}. The last checkpoint, of step {healthy}, is healthy")
+            raise CollapseError(
+                f"{warning}. There is no checkpoint yet: change the settings and start again"
+                if healthy is None
+                else f"{warning}. The last checkpoint, of step {healthy}, is healthy"
+            )
         if warning:
             self._reporter.say(f"WARNING: {warning}")
 

@@ -27,3 +27,9 @@ class Progress:
             return True
         self.fruitless += 1
         return False
+
+    def catch_up(self, step: int, loss: float) -> None:
+        """Takes in the best evaluation, if it was made up for after the checkpoint was saved."""
+        if step > self.evaluated:
+            self.evaluated = step
+            self.best_loss, self.best_step, self.fruitless = loss, step, 0

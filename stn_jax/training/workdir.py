@@ -182,15 +182,36 @@ def append_metrics(workdir: Path, values: dict[str, Any]) -> None:
         file.write(json.dumps(values) + "\n")
 
 
-def drop_metrics_after(workdir: Path, step: int) -> None:
-    """Takes out what a killed run wrote after the checkpoint from which it goes on."""
+def drop_metrics_after(workdir: Path, step: int, *, evaluated: int) -> None:
+    """Takes out what a killed run wrote after the checkpoint from which it goes on.
+
+    Args:
+      workdir: the run's folder.
+      step: the checkpoint's.
+      evaluated: step of the last evaluation that counts; later ones are made again.
+    """
     path = workdir / "metrics.jsonl"
     if not path.exists():
         return
-    lines = path.read_text().splitlines(keepends=True)
-    kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= step]
-    if len(kept) < len(lines):
-        write_atomically(path, "".join(kept))
+    kept = [
+        values
+        for values in read_metrics(path)
+        if values["step"] <= (evaluated if "val/loss" in values else step)
+    ]
+    text = "".join(json.dumps(values) + "\n" for values in kept)
+    if text.encode() != path.read_bytes():
+        write_atomically(path, text)
+
+
+def read_metrics(path: Path) -> list[dict[str, Any]]:
+    """Reads metrics.jsonl, except for lines that a power cut or a full disk left damaged."""
+    found = []
+    for line in path.read_text(errors="replace").splitlines():
+        with contextlib.suppress(ValueError):
+            values = json.loads(line)
+            if isinstance(values, dict) and isinstance(values.get("step"), int):
+                found.append(values)
+    return found
 
 
 def write_atomically(path: Path, text: str) -> None:

@@ -256,3 +256,23 @@ def test_bad_input_is_one_line_and_status_2(arguments, said, tmp_path, monkeypat
     assert stderr.startswith("error: ")
     assert said in stderr
     assert "Traceback" not in stderr
+
+
+def test_photos_that_are_elsewhere_are_asked_for(copy, tmp_path):
+    with pytest.raises(DataError, match=r"--data-root .*: the run was trained on generated photos"):
+        stn_jax.evaluate(copy, data_root=str(tmp_path))
+    config, run = copy / "config.json", copy / "run.json"
+    values, facts = json.loads(config.read_text()), json.loads(run.read_text())
+    values["data"] |= {"source": "folder", "root": str(tmp_path / "gone")}
+    config.write_text(json.dumps(values))
+    run.write_text(json.dumps(facts | {"data_name": "photos"}))
+    with pytest.raises(
+        DataError, match=r"gone: the photos of the training are not there.*--data-r"
+    ):
+        stn_jax.evaluate(copy)
+
+
+def test_damaged_metrics_of_the_training_do_not_stop_an_evaluation(copy):
+    with (copy / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 7, "tr')
+    stn_jax.evaluate(copy)

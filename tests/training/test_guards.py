@@ -88,6 +88,8 @@ def test_collapse_stops_at_the_last_healthy_checkpoint(collapsing, tmp_path):
     config = with_train(collapsing, stop_on_collapse=True)
     with pytest.raises(CollapseError, match=r"The last checkpoint, of step \d+, is healthy") as e:
         stn_jax.train(config, tmp_path)
+    with pytest.raises(CollapseError, match="There is no checkpoint yet: change the settings"):
+        stn_jax.train(with_train(config, checkpoint_every=1000), tmp_path / "none")
     step, _, _ = restore_last(tmp_path)
     assert f"of step {step}," in str(e.value)
     watch = CollapseWatch(patience=1)

@@ -45,3 +45,11 @@ def test_patience_ends_the_run_and_the_best_is_kept(config, tmp_path, capsys):
     # Started again, it is still finished, and a longer patience takes it further.
     assert stn_jax.train(config, tmp_path).step == 9
     assert stn_jax.train(with_train(config, patience=3), tmp_path).step == 12
+
+
+def test_the_best_evaluation_made_up_for_is_taken_in_once():
+    progress = Progress(best_loss=0.7, best_step=5, fruitless=2, evaluated=10)
+    progress.catch_up(5, 0.7)
+    assert progress == Progress(best_loss=0.7, best_step=5, fruitless=2, evaluated=10)
+    progress.catch_up(13, 0.6)
+    assert progress == Progress(best_loss=0.6, best_step=13, fruitless=0, evaluated=13)

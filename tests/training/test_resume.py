@@ -1,5 +1,7 @@
 """An interrupted run equals the uninterrupted one, to the last bit."""
 
+import dataclasses
+import json
 import signal
 import threading
 from pathlib import Path
@@ -19,7 +21,8 @@ from tiny_runs import (
 import stn_jax
 from stn_jax.data.builder import prepare
 from stn_jax.data.pipeline import train_batches, train_dataset
-from stn_jax.training.checkpoint import restore_last
+from stn_jax.training.checkpoint import restore_best, restore_last
+from stn_jax.training.progress import Progress
 from stn_jax.training.reporter import Reporter
 
 
@@ -112,6 +115,35 @@ def test_an_interrupted_evaluation_is_made_up_for(whole, config, tmp_path, monke
     assert stn_jax.train(config, tmp_path).finished
     assert metrics(tmp_path) == metrics(whole)
     assert_same_bits(restore_last(tmp_path)[1], restore_last(whole)[1])
+
+
+def test_an_evaluation_made_up_for_keeps_its_best_weights(config, tmp_path):
+    config = with_train(config, eval_every=1000, checkpoint_every=5)
+    stn_jax.train(with_train(config, steps=5), tmp_path)
+    # As if the checkpoint had been saved before that evaluation, and none could be better.
+    for name, notes in (
+        ("checkpoints", dataclasses.asdict(Progress())),
+        ("best", {"val_loss": -1.0}),
+    ):
+        (tmp_path / name / "5" / "notes" / "metadata").write_text(json.dumps(notes))
+        (tmp_path / name / "5" / "SHA256SUMS").unlink()
+    stn_jax.train(with_train(config, steps=6), tmp_path)
+    assert [line["step"] for line in metrics(tmp_path) if "val/loss" in line] == [5, 6]
+    assert restore_best(tmp_path)[1] == 5
+
+
+def test_frames_of_a_run_without_a_checkpoint_are_taken_back(config, tmp_path):
+    frames = tmp_path / "figures" / "frames"
+    frames.mkdir(parents=True)
+    # Of another transform, as a killed run leaves them.
+    np.savez(
+        frames / "step-00000004.npz", theta=np.zeros((4, 16, 2)), crops=np.zeros((4, 8, 12, 3))
+    )
+    stn_jax.train(with_train(config, steps=2), tmp_path)
+    assert [path.name for path in sorted(frames.iterdir())] == [
+        "step-00000000.npz",
+        "step-00000002.npz",
+    ]
 
 
 def _training(lines: list[dict]) -> list[dict]:

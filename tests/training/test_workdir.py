@@ -16,6 +16,7 @@ from stn_jax.training.workdir import (
     current_versions,
     drop_metrics_after,
     locked,
+    read_metrics,
     read_run,
     start_or_resume,
     write_atomically,
@@ -162,15 +163,34 @@ def test_the_lock_dies_with_its_process(tmp_path):
 
 
 def test_metrics_after_a_step_are_taken_back(tmp_path):
-    drop_metrics_after(tmp_path, 0)
+    drop_metrics_after(tmp_path, 0, evaluated=0)
     for step in (1, 2, 3):
         append_metrics(tmp_path, {"step": step})
     with (tmp_path / "metrics.jsonl").open("a") as file:
         file.write('{"step": 2, "train/lo')  # half a line, as a killed process leaves it
-    drop_metrics_after(tmp_path, 2)
+    drop_metrics_after(tmp_path, 2, evaluated=2)
     append_metrics(tmp_path, {"step": 9})
     lines = (tmp_path / "metrics.jsonl").read_text().splitlines()
     assert [json.loads(line)["step"] for line in lines] == [1, 2, 9]
+
+
+def test_evaluations_that_are_made_again_are_taken_back(tmp_path):
+    append_metrics(tmp_path, {"step": 5, "val/loss": 0.5})
+    append_metrics(tmp_path, {"step": 7, "train/loss": 0.4})
+    append_metrics(tmp_path, {"step": 7, "val/loss": 0.6})
+    drop_metrics_after(tmp_path, 7, evaluated=5)
+    kept = read_metrics(tmp_path / "metrics.jsonl")
+    assert kept == [{"step": 5, "val/loss": 0.5}, {"step": 7, "train/loss": 0.4}]
+
+
+@pytest.mark.parametrize("damage", ["\0\0\0\0\n", '{"step": 2, "tr', "[1, 2]\n", "{}\n"])
+def test_damaged_lines_of_metrics_are_passed_over(tmp_path, damage):
+    append_metrics(tmp_path, {"step": 1})
+    with (tmp_path / "metrics.jsonl").open("a") as file:
+        file.write(damage)
+    assert read_metrics(tmp_path / "metrics.jsonl") == [{"step": 1}]
+    drop_metrics_after(tmp_path, 1, evaluated=1)
+    assert (tmp_path / "metrics.jsonl").read_text() == '{"step": 1}\n'
 
 
 def test_a_failed_write_leaves_the_old_text(tmp_path):
