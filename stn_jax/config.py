@@ -10,6 +10,7 @@ import dataclasses
 import functools
 import json
 import math
+import operator
 import traceback
 import types
 import typing
@@ -316,6 +317,7 @@ def check(config: Config) -> None:
       ConfigError: naming the option and what it must be.
     """
     data, model, train = config.data, config.model, config.train
+    _check_numbers(config)
     for option, size in (
         ("data.photo-size", data.photo_size),
         ("model.crop-size", model.crop_size),
@@ -334,46 +336,25 @@ def check(config: Config) -> None:
             f"--model.crop-size {model.crop_size[0]} {model.crop_size[1]} is too small: "
             f"{len(model.channels)} poolings need at least {2 ** len(model.channels)} pixels a side"
         )
-    if model.oversample < 1:
-        raise ConfigError(f"--model.oversample {model.oversample} must be at least 1")
     if model.transform == "centre" and any(
         crop > photo for crop, photo in zip(model.crop_size, data.photo_size, strict=True)
     ):
         raise ConfigError("--model.transform centre needs a crop no larger than the photo")
     if model.head == "heatmap" and model.transform not in ("attention", "affine"):
         raise ConfigError("--model.head heatmap needs --model.transform attention or affine")
-    if train.glimpses < 0:
-        raise ConfigError(f"--train.glimpses {train.glimpses} must not be negative")
     if train.glimpses and model.head != "heatmap":
         raise ConfigError("--train.glimpses needs --model.head heatmap")
     if train.glimpses and model.transform != "attention":
         raise ConfigError("--train.glimpses needs --model.transform attention")
     if not 0 < train.explore <= 1:
         raise ConfigError(f"--train.explore {train.explore} must be above 0 and at most 1")
-    if train.localization_freeze < 0:
-        raise ConfigError(
-            f"--train.localization-freeze {train.localization_freeze} must not be negative"
-        )
     if train.zoom_schedule.steps and model.transform != "attention":
         raise ConfigError("--train.zoom-schedule.steps needs --model.transform attention")
     low, high = model.scale_bounds
     if not 0 < low < 1 < high:
         raise ConfigError(f"--model.scale-bounds {low} {high} must be below and above 1")
-    for option in (
-        "steps",
-        "batch_size",
-        "eval_every",
-        "checkpoint_every",
-        "log_every",
-        "figure_every",
-        "keep_checkpoints",
-        "accumulate",
-        "collapse_steps",
-    ):
-        if getattr(train, option) < 1:
-            raise ConfigError(
-                f"--train.{option.replace('_', '-')} {getattr(train, option)} must be at least 1"
-            )
+    if data.source == "mnist" and (data.augment.saturation or data.augment.hue):
+        raise ConfigError("--data.augment.saturation and hue: digits have no colour to change")
     if train.batch_size % train.accumulate:
         raise ConfigError(
             f"--train.batch-size {train.batch_size} cannot be computed in "
@@ -381,6 +362,59 @@ def check(config: Config) -> None:
         )
     if not 0 <= model.dropout < 1:
         raise ConfigError(f"--model.dropout {model.dropout} must be in [0, 1)")
+
+
+_AT_LEAST = {
+    "train": {
+        "steps": 1,
+        "batch_size": 1,
+        "eval_every": 1,
+        "checkpoint_every": 1,
+        "log_every": 1,
+        "figure_every": 1,
+        "keep_checkpoints": 1,
+        "accumulate": 1,
+        "collapse_steps": 1,
+        "learning_rate": 0,
+        "localization_rate": 0,
+        "warmup_steps": 0,
+        "weight_decay": 0,
+        "localization_freeze": 0,
+        "glimpses": 0,
+        "seed": 0,
+        "patience": 0,
+        "min_change": 0,
+    },
+    "train.zoom_schedule": {"steps": 0},
+    "model": {"control_points": 2, "oversample": 1, "localization_units": 1},
+    "data": {"val_size": 0, "test_size": 0, "split_seed": 0},
+    "data.mnist": {"seed": 0},
+    "data.synthetic": {"seed": 0},
+}
+_ABOVE_ZERO = {
+    "train": ("clip_norm",),
+    "train.zoom_schedule": ("low", "high_from", "high_to"),
+    "model": ("scale",),
+}
+"""Options that are numbers, by the part of the configuration, and what they must be."""
+
+
+def _check_numbers(config: Config) -> None:
+    """Refuses numbers that are not finite or smaller than what they count or measure can be."""
+    for part, limits in _AT_LEAST.items():
+        for option, least in limits.items():
+            value = operator.attrgetter(f"{part}.{option}")(config)
+            if not least <= value < math.inf:
+                raise ConfigError(f"{_flag(part, option)} {value} must be at least {least}")
+    for part, options in _ABOVE_ZERO.items():
+        for option in options:
+            value = operator.attrgetter(f"{part}.{option}")(config)
+            if value is not None and not 0 < value < math.inf:
+                raise ConfigError(f"{_flag(part, option)} {value} must be above 0")
+
+
+def _flag(part: str, option: str) -> str:
+    return f"--{part}.{option}".replace("_", "-")
 
 
 def natural_view_shrink(photo_size: tuple[int, int]) -> int:

@@ -1,10 +1,12 @@
 import dataclasses
+import math
 from pathlib import Path
 
 import pytest
 
 import stn_jax.config
 from stn_jax.config import (
+    AugmentConfig,
     Config,
     ConfigError,
     DataConfig,
@@ -98,10 +100,31 @@ def test_missing_configuration_file_lists_the_ones_there_are(monkeypatch):
             },
             "--train.zoom-schedule.steps needs --model.transform attention",
         ),
-        ({"train": TrainConfig(glimpses=-1)}, "--train.glimpses -1 must not be negative"),
+        ({"train": TrainConfig(glimpses=-1)}, "--train.glimpses -1 must be at least 0"),
         ({"train": TrainConfig(explore=0.0)}, "--train.explore 0.0 must be above 0"),
-        ({"train": TrainConfig(localization_freeze=-1)}, "freeze -1 must not be negative"),
+        ({"train": TrainConfig(localization_freeze=-1)}, "freeze -1 must be at least 0"),
         ({"model": ModelConfig(oversample=0)}, "--model.oversample 0 must be at least 1"),
+        ({"model": ModelConfig(control_points=1)}, "--model.control-points 1 must be at least 2"),
+        ({"model": ModelConfig(scale=0.0)}, "--model.scale 0.0 must be above 0"),
+        ({"train": TrainConfig(learning_rate=-1e-3)}, "learning-rate -0.001 must be at least 0"),
+        ({"train": TrainConfig(learning_rate=math.nan)}, "learning-rate nan must be at least 0"),
+        ({"train": TrainConfig(clip_norm=-1.0)}, "--train.clip-norm -1.0 must be above 0"),
+        ({"train": TrainConfig(warmup_steps=-5)}, "--train.warmup-steps -5 must be at least 0"),
+        ({"train": TrainConfig(seed=-1)}, "--train.seed -1 must be at least 0"),
+        (
+            {"train": TrainConfig(zoom_schedule=ZoomScheduleConfig(low=0.0))},
+            "--train.zoom-schedule.low 0.0 must be above 0",
+        ),
+        ({"data": DataConfig(val_size=math.nan)}, "--data.val-size nan must be at least 0"),
+        (
+            {
+                "data": DataConfig(
+                    source="mnist", photo_size=(28, 28), augment=AugmentConfig(hue=0.1)
+                ),
+                "model": ModelConfig(crop_size=(28, 28)),
+            },
+            "digits have no colour",
+        ),
         ({"model": ModelConfig(dropout=1.0)}, r"--model.dropout 1.0 must be in \[0, 1\)"),
         ({"train": TrainConfig(accumulate=4)}, "15 cannot be computed in --train.accumulate 4"),
         ({"train": TrainConfig(keep_checkpoints=0)}, "--train.keep-checkpoints 0 must be at least"),

@@ -10,6 +10,7 @@ Three layouts are understood:
 import csv
 import dataclasses
 import os
+import posixpath
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
@@ -214,6 +215,7 @@ def _entry(row: dict[str, str], where: str) -> Entry:
         raise DataError(f"{where}: file and label must both be given")
     if known["split"] not in ("", *SPLITS):
         raise DataError(f"{where}: split {known['split']!r} must be train, val, test or empty")
+    known["file"] = posixpath.normpath(known["file"])  # ./a.jpg is a.jpg
     return Entry(**known, metadata=row)
 
 

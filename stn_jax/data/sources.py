@@ -44,6 +44,11 @@ def resolve_source(data: DataConfig) -> DataConfig:
       DataError: when a folder is asked for that is not there.
     """
     if data.source == "synthetic":
+        if data.root is not None:
+            raise DataError(
+                f"--data.root {data.root}: this configuration generates its photos; add "
+                "--data.source folder to use those of the folder"
+            )
         return data
     root = data.root or data.default_root
     if data.root is None and data.source == "auto" and not Path(root).is_dir():

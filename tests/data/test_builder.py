@@ -377,6 +377,11 @@ def test_a_named_folder_must_be_there(tmp_path):
             resolve_source(DataConfig(root=str(tmp_path / "absent"), source=source))
 
 
+def test_a_folder_is_not_passed_over_for_generated_photos(tmp_path):
+    with pytest.raises(DataError, match=r"generates its photos; add --data\.source folder"):
+        resolve_source(DataConfig(root=str(tmp_path), source="synthetic"))
+
+
 def test_without_a_folder_photos_are_generated_and_called_synthetic(tmp_path, capsys):
     data = DataConfig(
         default_root=str(tmp_path / "absent"),

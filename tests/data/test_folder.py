@@ -136,6 +136,13 @@ def test_what_a_table_leaves_out_or_says_twice_is_warned_of(tmp_path):
     assert listing.ignored == ("3.jpg",)
 
 
+def test_two_spellings_of_a_file_are_one_file(tmp_path):
+    table(tmp_path, "file,label\n1.jpg,a\n2.jpg,b\n./1.jpg,a\n", "1.jpg", "2.jpg")
+    listing = list_photos(tmp_path)
+    assert [entry.file for entry in listing.entries] == ["1.jpg", "2.jpg"]
+    assert listing.warnings == ("1 rows of photos.csv repeat an earlier one, such as 1.jpg",)
+
+
 def test_a_class_whose_photos_are_all_missing_is_still_a_class(tmp_path):
     table(tmp_path, "file,label\n1.jpg,a\n2.jpg,b\n3.jpg,c\n", "1.jpg", "2.jpg")
     assert list_photos(tmp_path).classes == ("a", "b", "c")
