@@ -50,6 +50,7 @@ STYLE = {
     "xtick.color": "#444444",
     "ytick.color": "#444444",
     "svg.hashsalt": "stn_jax",
+    "text.parse_math": False,  # names of classes and files may hold a $
 }
 SIZE = (4.8, 3.9)
 """Inches. Small on purpose: letters stay readable when a phone shows the figure at its width."""

@@ -129,23 +129,28 @@ def _photos_needed(
 ) -> tuple[int | None, str]:
     """About how many more photos a promise takes, if more photos look like these.
 
-    The normal approximation of the binomial test, at the coverage where it takes fewest.
+    Where no photo is wrong, what the binomial test takes without an error; elsewhere its normal
+    approximation. At the coverage where it takes fewest.
     """
-    n = len(wrong)
-    z = stats.norm.isf((1 - certainty) / CANDIDATES)
+    n, risk = len(wrong), (1 - certainty) / CANDIDATES
+    faultless = math.log(risk) / math.log(1 - target_error)
+    too_few = "too few validation photos for a promise"
+    if not n:
+        return math.ceil(faultless), too_few
     accepted = np.unique(np.ceil(n * np.arange(1, CANDIDATES + 1) / CANDIDATES)).astype(int)
-    # Half an error more than seen: none among few photos does not mean none ever.
-    error = (np.append(0, np.cumsum(wrong))[accepted] + 0.5) / (accepted + 1)
-    hopeful = (error < target_error) & (accepted > 0)
+    errors = np.cumsum(wrong)[accepted - 1]
+    # Half an error more than seen.
+    margin = target_error - (errors + 0.5) / (accepted + 1)
+    spread = stats.norm.isf(risk) ** 2 * target_error * (1 - target_error)
+    trials = np.where(errors == 0, faultless, spread / np.where(margin > 0, margin, np.nan) ** 2)
+    hopeful = np.isfinite(trials)
     if not hopeful.any():
         return None, (
             "even the photos it is surest about are wrong too often: "
             "more validation photos alone would not help"
         )
-    margin = target_error - error[hopeful]
-    trials = z**2 * target_error * (1 - target_error) / margin**2
-    total = int(np.ceil((trials * n / accepted[hopeful]).min()))
-    return max(1, total - n), "too few validation photos for a promise"
+    total = math.ceil((trials * n / accepted)[hopeful].min())
+    return max(1, total - n), too_few
 
 
 def risk_coverage(

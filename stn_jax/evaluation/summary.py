@@ -6,7 +6,7 @@ What is undefined is null, beside a `reason`.
 import dataclasses
 import functools
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -318,18 +318,39 @@ def _slice_values(values: tuple[str, ...]) -> Mapping[str, Bool[np.ndarray, " ph
     texts = np.array(values, object)
     distinct = sorted(set(values))
     if len(distinct) <= MOST_SLICES:
-        return {value or "unknown": texts == value for value in distinct}
+        return _merge((value or "unknown", texts == value) for value in distinct)
     numbers = np.array([_number(value) for value in values])
     known = np.isfinite(numbers)
     if np.any(texts[~known] != ""):
         return None
     edges = np.unique(np.quantile(numbers[known], [0, 0.25, 0.5, 0.75, 1]))
+    names = _distinct_names(edges)
     found = {}
-    for low, high in itertools.pairwise(edges):
+    for place, (low, high) in enumerate(itertools.pairwise(edges)):
         last = high == edges[-1]
         inside = (numbers >= low) & ((numbers <= high) if last else (numbers < high))
-        found[f"{low:g} {'to' if last else 'to under'} {high:g}"] = known & inside
+        between = "to" if last else "to under"
+        found[f"{names[place]} {between} {names[place + 1]}"] = known & inside
     return found | ({"unknown": ~known} if not known.all() else {})
+
+
+def _merge(
+    groups: Iterable[tuple[str, Bool[np.ndarray, " photo"]]],
+) -> dict[str, Bool[np.ndarray, " photo"]]:
+    """One group for each name: photos without a value are unknown, as those are that say so."""
+    found: dict[str, Bool[np.ndarray, " photo"]] = {}
+    for name, members in groups:
+        found[name] = found.get(name, False) | members
+    return found
+
+
+def _distinct_names(numbers: Float[np.ndarray, " number"]) -> list[str]:
+    """Numbers with as many digits as it takes to tell them apart, six at least."""
+    for digits in range(6, 17):
+        names = [f"{number:.{digits}g}" for number in numbers]
+        if len(set(names)) == len(names):
+            return names
+    return [repr(float(number)) for number in numbers]
 
 
 def _number(text: str) -> float:

@@ -148,7 +148,8 @@ def write_table(table: PredictionTable, path: str | Path) -> None:
     columns |= {f"{b}_predicted": names[index] for b, index in table.baselines.items()}
     columns |= {f"meta_{key}": values for key, values in table.metadata.items()}
     with open(path, "w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
+        # With another end of line, a carriage return inside a text would not be quoted.
+        writer = csv.writer(file, lineterminator="\r\n")
         writer.writerow(columns)
         writer.writerows(zip(*(map(_to_text, values) for values in columns.values()), strict=True))
 

@@ -90,6 +90,16 @@ def test_three_classes_are_drawn(make_predictions, tmp_path):
     assert made == EXPECTED
 
 
+def test_names_are_no_formulas(make_predictions, tmp_path):
+    table = make_predictions(40, classes=("$a_$b^", "c$_"), prefix="cost$1_$")
+    figures.make_figures(table, summarise(table, photo_size=PHOTO, repeats=20), tmp_path)
+    photos = np.zeros((2, *PHOTO, 3), np.uint8)
+    with matplotlib.rc_context(figures.STYLE):
+        figure = draw_gallery("Surest", table, np.arange(2), photos, photos[:, :42, :63])
+    figures.save(figure, tmp_path, "gallery")
+    assert (tmp_path / "gallery.png").stat().st_size > 0
+
+
 def test_learning_curves_show_training_and_validation():
     lines = [{"step": i, "train/loss": 1 / i, "train/accuracy": 0.5} for i in range(1, 40)]
     lines.append({"step": 40, "val/loss": 0.1, "val/accuracy": 0.9})

@@ -105,6 +105,21 @@ def test_where_nothing_can_be_promised_it_says_what_is_missing():
     assert nothing.threshold is None
 
 
+@pytest.mark.parametrize(
+    ("count", "target"), [(0, 0.1), (1, 0.1), (4, 0.1), (49, 0.01), (50, 0.01)]
+)
+def test_few_photos_without_an_error_are_only_too_few(count, target):
+    few = choose_threshold(np.linspace(0.6, 0.9, count), np.ones(count, bool), target_error=target)
+    assert few.threshold is None
+    assert "too few" in few.reason
+    assert few.photos_needed < 10 / target
+    total = count + few.photos_needed
+    enough = choose_threshold(
+        np.linspace(0.6, 0.9, total), np.ones(total, bool), target_error=target
+    )
+    assert enough.threshold is not None
+
+
 def test_nonsense_is_refused():
     with pytest.raises(ValueError, match="NaN"):
         choose_threshold(np.array([0.5, np.nan]), np.array([True, True]))

@@ -148,6 +148,20 @@ def test_numbers_are_cut_into_quarters_and_many_texts_left_out():
     assert found["name"]["reason"]
 
 
+def test_slices_of_one_name_are_one_slice():
+    sexes = ("f", "m", "", "unknown", "", "unknown")
+    table = table_of([(i % 2, 0.3) for i in range(6)], metadata={"sex": sexes})
+    found = summarise(table, repeats=50)["slices"]["sex"]["values"]
+    assert {name: part["n"] for name, part in found.items()} == {"f": 1, "m": 1, "unknown": 4}
+
+
+def test_quarters_of_large_numbers_have_names_of_their_own():
+    dates = tuple(str(20240100 + day) for day in range(80))
+    table = table_of([(i % 2, 0.3) for i in range(80)], metadata={"date": dates})
+    found = summarise(table, repeats=50)["slices"]["date"]["values"]
+    assert [part["n"] for part in found.values()] == [20, 20, 20, 20]
+
+
 def test_more_than_two_classes(make_predictions):
     found = summarise(make_predictions(90, classes=("a", "b", "c")), repeats=50)
     assert found["positive_class"] is None

@@ -45,6 +45,16 @@ def test_awkward_names_survive(tmp_path):
     assert (again.classes, again.file) == (table.classes, table.file)
 
 
+@pytest.mark.parametrize("note", ["x\ry", "x\r", "\r\n", "\n"])
+def test_every_end_of_line_inside_a_text_survives(tmp_path, note):
+    raw = np.full((2, 2), 0.5)
+    table = make_table(
+        classes=("a", "b"), file=["1", "2"], label=[0, 1], raw=raw, metadata={"note": (note, "b")}
+    )
+    write_table(table, tmp_path / "predictions.csv")
+    assert read_table(tmp_path / "predictions.csv").metadata["note"] == (note, "b")
+
+
 def test_a_table_of_other_people_needs_three_kinds_of_columns(tmp_path):
     path = tmp_path / "theirs.csv"
     path.write_text("file,label,prob_a,prob_b\n1.jpg,a,0.9,0.1\n2.jpg,b,0.6,0.4\n")
