@@ -4,6 +4,7 @@ Williams, "Pyramidal Parametrics", 1983, with interpolation between two levels.
 """
 
 import functools
+import math
 
 import jax.numpy as jnp
 import numpy as np
@@ -50,7 +51,7 @@ def sample_antialiased(
     if levels:
         # All levels but the image itself, which stays in its own type and place, lie in one array:
         # two reads serve however many there are. What is beside the last pixel counts 0.
-        pixels = [level.reshape(batch, -1, channels) for level in levels]
+        pixels = [level.reshape(batch, math.prod(level.shape[1:3]), channels) for level in levels]
         pixels = jnp.concatenate([*pixels, jnp.zeros_like(pixels[-1])], axis=1)
         find_runs = functools.partial(_level_runs, sizes=sizes, **options)
         values = values + weighted_sum(find_runs, pixels, x, y, constants)

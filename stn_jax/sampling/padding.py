@@ -117,7 +117,9 @@ def _fill_jvp(primals, tangents):
     if not isinstance(covered_dot, SymbolicZero):
         # The colour is negated and not the whole: that would, in the transpose, negate the crops'
         # gradient, of which each channel is read apart, and no loop that does is vectorised.
-        out_dot = out_dot + jnp.stack([covered_dot * -c for c in colour], axis=-1)
+        # A fill that is not finite, to mark the outside, has no slope.
+        slopes = jnp.where(jnp.isfinite(colour), colour, 0.0)
+        out_dot = out_dot + jnp.stack([covered_dot * -slope for slope in slopes], axis=-1)
     if not isinstance(colour_dot, SymbolicZero):
         out_dot = out_dot + _outer(1 - covered, colour_dot)
     return _fill(values, covered, colour), out_dot

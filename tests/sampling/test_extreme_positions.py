@@ -100,3 +100,20 @@ def test_a_pixel_that_is_nan_stays_inside():
     image = IMAGE.at[0, 2, -1].set(jnp.nan)
     crop = grid_sample(image, jnp.asarray([[[[1.5, 0.0], [-0.5, 0.0]]]]), fill_value=FILL)
     np.testing.assert_allclose(crop[0, 0, :, 0], [FILL, 11.75])
+
+
+@pytest.mark.parametrize("mark", [np.nan, np.inf])
+@pytest.mark.parametrize("transpose", [jax.jacfwd, jax.jacrev])
+def test_a_fill_value_that_marks_the_outside_leaves_slopes_finite(mark, transpose):
+    def crops(theta):
+        return spatial_transform(IMAGE, theta, (4, 6), fill_value=mark)
+
+    inside = jnp.asarray([[[0.5, 0.1, 0.1], [-0.1, 0.5, 0.05]]])
+    assert np.isfinite(crops(inside)).all()
+    assert np.isfinite(transpose(crops)(inside)).all()
+    beyond = 2 * inside
+    outside = ~np.isfinite(crops(beyond))
+    assert outside.any()
+    seen = transpose(lambda theta: jnp.where(outside, 0.0, crops(theta)))(beyond)
+    assert np.isfinite(seen).all()
+    assert np.abs(seen).max() > 0

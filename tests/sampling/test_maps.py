@@ -1,5 +1,6 @@
 """The families of maps: what their parameters mean, and the box that they look at."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -145,3 +146,21 @@ def test_area_average_is_the_mean_of_each_block(rng):
     small = area_average(images, 3)
     assert small.dtype == jnp.float32
     np.testing.assert_allclose(small[1, 1, 2], images[1, 3:6, 6:9].mean(axis=(0, 1)), rtol=1e-6)
+
+
+@pytest.mark.parametrize("antialias", [False, True])
+@pytest.mark.parametrize(("batch", "size"), [(0, (3, 2)), (2, (0, 3)), (2, (5, 0)), (0, (0, 0))])
+@pytest.mark.parametrize(
+    ("transform", "shape"),
+    [("affine", (2, 3)), ("projective", (3, 3)), ("attention", (2, 3)), ("tps", (9, 2))],
+)
+def test_empty_batches_and_outputs(transform, shape, batch, size, antialias):
+    def total(images, theta):
+        crops = spatial_transform(images, theta, size, transform=transform, antialias=antialias)
+        assert crops.shape == (batch, *size, 3)
+        return crops.sum()
+
+    images, theta = jnp.ones((batch, 8, 9, 3)), jnp.zeros((batch, *shape))
+    assert total(images, theta) == 0
+    gradients = jax.grad(total, argnums=(0, 1))(images, theta)
+    assert [gradient.shape for gradient in gradients] == [images.shape, theta.shape]
