@@ -78,7 +78,8 @@ def _results() -> list[Answer | Refusal]:
     number = flask.request.args.get("example")
     if number is None:
         return site.answer_upload()
-    if not number.isdecimal() or int(number) >= len(site.examples):
+    # Python refuses to read numbers of thousands of digits.
+    if not number.isdecimal() or len(number) > 9 or int(number) >= len(site.examples):
         raise BadRequest("There is no such example.")
     return site.answer_example(int(number))
 

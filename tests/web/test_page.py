@@ -81,7 +81,7 @@ def test_examples(client, predictor):
     assert client.get("/examples/0.jpg").mimetype == "image/jpeg"
     assert client.get("/examples/9.jpg").status_code == 404
     assert "example 2.png" in client.post("/?example=1").text
-    for wrong in ("9", "-1", "x", "\u00b2"):
+    for wrong in ("9", "-1", "x", "\u00b2", "9" * 5000):
         assert client.post("/cards", query_string={"example": wrong}).status_code == 400
 
 
