@@ -90,6 +90,8 @@ def test_a_signal_is_answered_at_any_moment(config_file, tmp_path, moment, numbe
         assert int(state.step) == step > 0
         logged = json.loads((workdir / "metrics.jsonl").read_text().splitlines()[-1])
         assert logged["step"] == step
+    else:
+        assert "saved" not in output  # there was nothing to save
 
 
 def test_a_second_interrupt_leaves_at_once(tmp_path):
