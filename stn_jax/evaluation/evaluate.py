@@ -28,13 +28,7 @@ from stn_jax.evaluation.report import write_report
 from stn_jax.evaluation.summary import paired, summarise
 from stn_jax.evaluation.table import PredictionTable, TableError, read_table, write_table
 from stn_jax.evaluation.tabulate import tabulate
-from stn_jax.training.workdir import (
-    Run,
-    WorkdirError,
-    read_metrics,
-    read_run,
-    write_atomically,
-)
+from stn_jax.training.workdir import Run, WorkdirError, read_metrics, read_run, write_atomically
 
 PREDICTIONS, VALIDATION = "predictions.csv", "predictions_val.csv"
 OTHER_SPLITS = ("val", "train")

@@ -346,11 +346,9 @@ def _merge(
 
 def _distinct_names(numbers: Float[np.ndarray, " number"]) -> list[str]:
     """Numbers with as many digits as it takes to tell them apart, six at least."""
-    for digits in range(6, 17):
-        names = [f"{number:.{digits}g}" for number in numbers]
-        if len(set(names)) == len(names):
-            return names
-    return [repr(float(number)) for number in numbers]
+    # Seventeen digits tell any two apart.
+    tries = ([f"{number:.{digits}g}" for number in numbers] for digits in range(6, 18))
+    return next(names for names in tries if len(set(names)) == len(names))
 
 
 def _number(text: str) -> float:

@@ -29,7 +29,7 @@ def grid_sample(
     """Reads images at the positions of a grid, as torch's `grid_sample` does.
 
     Args:
-      images: any float type or integers, pixels channels-last.
+      images: float64, float32, float16, bfloat16 or integers, pixels channels-last.
       grid: positions (x, y) in float32 or float64; -1 and 1 are the image's edges.
       mode: bilinear or nearest.
       padding_mode: what lies outside: zeros (the fill value), border (the nearest pixel of the

@@ -30,7 +30,7 @@ def spatial_transform(
     """Samples images where theta says: grid and sampler in one.
 
     Args:
-      images: any float type or integers, pixels channels-last.
+      images: float64, float32, float16, bfloat16 or integers, pixels channels-last.
       theta: [batch, 2, 3] for affine and attention, [batch, 3, 3] for projective, displacements
         [batch, K * K, 2] for tps.
       size: height and width of the output, in pixels.

@@ -116,12 +116,18 @@ class CheckpointStore:
         restored = self._manager.restore(step, args=args)
         return step, restored["tree"], restored["notes"]
 
-    def newest_notes(self) -> tuple[int, dict[str, Any]] | None:
+    def newest_notes(self, *, after: int) -> tuple[int, dict[str, Any]] | None:
         """Reads what was noted with the newest sound checkpoint, without its arrays.
 
+        Args:
+          after: step up to which checkpoints are of no interest, and are not read.
+
         Returns:
-          (step, notes), or None where there is no sound checkpoint.
+          (step, notes), or None where there is no such checkpoint.
         """
+        latest = self.latest if is_main() else None
+        if agree_on(_NONE if latest is None else latest) <= after:
+            return None
         step = self._agreed_newest()
         if step == _NONE:
             return None

@@ -57,9 +57,8 @@ def main() -> int:
         print(f"finished after {outcome.step} steps")
         print(f"evaluate: python evaluate.py --workdir {outcome.workdir}")
     else:
-        saved = f"stopped and saved at step {outcome.step}"
-        begun = saved if outcome.step else "stopped before the first step"
-        print(f"{begun}; go on with the same command:")
+        at = f"and saved at step {outcome.step}" if outcome.step else "before the first step"
+        print(f"stopped {at}; go on with the same command:")
         print(f"  python {shlex.join(sys.argv)}")
     return 0
 

@@ -159,8 +159,7 @@ class Trainer:
             synthetic=run.synthetic,
         )
         if is_main():
-            # A run that starts anew looks again before its first step.
-            self._filmstrip.drop_after(int(self.state.step) or -1)
+            self._filmstrip.drop_after(int(self.state.step))
         self._collapse = CollapseWatch(patience=config.train.collapse_steps)
 
     def __enter__(self) -> "Trainer":
@@ -234,7 +233,7 @@ class Trainer:
         if restored is not None:
             step, self.state, notes = restored
             self._progress = Progress(**notes)
-            best = self._best.newest_notes()
+            best = self._best.newest_notes(after=self._progress.evaluated)
             if best is not None and best[0] <= step:
                 self._progress.catch_up(best[0], best[1]["val_loss"])
         else:

@@ -1,6 +1,7 @@
 """What early stopping remembers from evaluation to evaluation."""
 
 import dataclasses
+import math
 
 
 @dataclasses.dataclass
@@ -31,5 +32,4 @@ class Progress:
     def catch_up(self, step: int, loss: float) -> None:
         """Takes in the best evaluation, if it was made up for after the checkpoint was saved."""
         if step > self.evaluated:
-            self.evaluated = step
-            self.best_loss, self.best_step, self.fruitless = loss, step, 0
+            self.record(step, loss, min_change=-math.inf)

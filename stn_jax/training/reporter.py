@@ -1,6 +1,5 @@
 """What a person sees of a run: progress, metrics.jsonl, TensorBoard."""
 
-import contextlib
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -59,10 +58,13 @@ class Reporter:
 
     def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
         self._bar.stop()
-        if self._board is not None:
-            # What has already gone wrong is said, not that this goes wrong, too.
-            with contextlib.suppress(*(() if kind is None else (OSError,))):
-                self._board.close()
+        if self._board is None:
+            return
+        try:
+            self._board.close()
+        except OSError:
+            if kind is None:  # otherwise what has already gone wrong is said, and not this
+                raise
 
     def say(self, text: str) -> None:
         """Prints one line, above the bar if there is one."""

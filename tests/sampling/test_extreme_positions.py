@@ -103,17 +103,17 @@ def test_a_pixel_that_is_nan_stays_inside():
 
 
 @pytest.mark.parametrize("mark", [np.nan, np.inf])
-@pytest.mark.parametrize("transpose", [jax.jacfwd, jax.jacrev])
-def test_a_fill_value_that_marks_the_outside_leaves_slopes_finite(mark, transpose):
+@pytest.mark.parametrize("jacobian", [jax.jacfwd, jax.jacrev])
+def test_a_fill_value_that_marks_the_outside_leaves_slopes_finite(mark, jacobian):
     def crops(theta):
         return spatial_transform(IMAGE, theta, (4, 6), fill_value=mark)
 
     inside = jnp.asarray([[[0.5, 0.1, 0.1], [-0.1, 0.5, 0.05]]])
     assert np.isfinite(crops(inside)).all()
-    assert np.isfinite(transpose(crops)(inside)).all()
+    assert np.isfinite(jacobian(crops)(inside)).all()
     beyond = 2 * inside
     outside = ~np.isfinite(crops(beyond))
     assert outside.any()
-    seen = transpose(lambda theta: jnp.where(outside, 0.0, crops(theta)))(beyond)
+    seen = jacobian(lambda theta: jnp.where(outside, 0.0, crops(theta)))(beyond)
     assert np.isfinite(seen).all()
     assert np.abs(seen).max() > 0
