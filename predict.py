@@ -39,7 +39,7 @@ def main() -> int:
     predictor = load_predictor(command.workdir)
     if predictor.answering.note:
         print(f"note: no answers: {predictor.answering.note}", file=sys.stderr)
-    refused = 0
+    answered = refused = 0
     for number, answer in enumerate(answer_files(predictor, list_files(command.photos, sys.stdin))):
         if isinstance(answer, PhotoError):
             refused += 1
@@ -49,6 +49,9 @@ def main() -> int:
         if command.crops is not None:
             fields["crop"] = str(save_crop(answer, command.crops, number))
         print(json.dumps(fields), flush=True)
+        answered += 1
+    if not answered and not refused:
+        raise ConfigError(f"no file in {', '.join(command.photos)}")
     return cli.FAILED if refused else 0
 
 

@@ -153,4 +153,4 @@ def _described(options: Options) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    sys.exit(stn_jax.cli.run(main))
+    sys.exit(stn_jax.cli.run(main, resumes=True))

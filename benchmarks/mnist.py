@@ -171,4 +171,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(stn_jax.cli.run(main))
+    sys.exit(stn_jax.cli.run(main, resumes=True))

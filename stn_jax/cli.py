@@ -5,8 +5,11 @@ Nothing heavy is imported here, so that a signal is answered from the first mome
 
 import errno
 import logging
+import os
+import signal
 import sys
 from collections.abc import Callable
+from typing import NoReturn
 
 from stn_jax.config import ConfigError
 from stn_jax.data.errors import DataError
@@ -24,33 +27,56 @@ FAILED = 1
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _NO_ACCESS = (errno.EACCES, errno.EPERM, errno.EROFS)
+_NO_SUCH_PLACE = (errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG)
 
 
-def run(main: Callable[[], int]) -> int:
+def run(main: Callable[[], int], *, resumes: bool = False) -> int:
     """Calls a program and turns its errors into messages.
 
+    Asked to stop where nothing is saved, the process ends here: with status 0 if it `resumes`,
+    otherwise from the signal, so that nothing takes half an answer for the whole.
+
+    Args:
+      main: the program; returns its exit status.
+      resumes: the same command goes on where it was stopped.
+
     Returns:
-      The exit status: the program's own; 0 when it was asked to stop and lost nothing; 1 when a
-      run broke; 2 for input that a person can mend. Any other exception is a defect and passes.
+      The exit status: the program's own; 1 when a run broke, or nobody reads the output any more;
+      2 for input that a person can mend. Any other exception is a defect and passes.
     """
     # Orbax logs tracebacks of failures that are said here in a line.
     logging.getLogger("absl").setLevel(logging.CRITICAL)
     with StopSignal():
         try:
             return main()
-        except Interrupted as signal:
-            print(f"stopped by {signal}; the same command goes on from the last checkpoint, if any")
-            return 0
+        except Interrupted as stop:
+            _end(stop, resumes=resumes)
         except (ConfigError, DataError, WorkdirError) as error:
             return _say(error, BAD_INPUT)
         except (CheckpointError, CollapseError, NonFiniteError) as error:
             return _say(error, FAILED)
+        except BrokenPipeError:
+            # What is still to be written when the interpreter ends has no reader, either.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return FAILED
         except OSError as error:
-            if error.errno in _NO_ACCESS:
+            if error.errno in _NO_ACCESS + _NO_SUCH_PLACE:
                 return _say(error, BAD_INPUT)
             if error.errno in _NO_ROOM:
                 return _say(f"the disk is full: {error}. Earlier checkpoints are intact", FAILED)
             raise
+
+
+def _end(stop: Interrupted, *, resumes: bool) -> NoReturn:
+    """Ends the process at once: interrupted while it compiled, the interpreter could crash."""
+    hint = "; the same command goes on from the last checkpoint, if any" if resumes else ""
+    print(f"stopped by {stop}{hint}", file=sys.stderr, flush=True)
+    sys.stdout.flush()
+    if not resumes:
+        number = signal.Signals[str(stop)]
+        signal.signal(number, signal.SIG_DFL)
+        signal.raise_signal(number)
+    os._exit(0)
 
 
 def _say(error: object, status: int) -> int:

@@ -5,17 +5,18 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 
 def print_summary(metrics: Mapping[str, Any], console: Console) -> None:
     """Prints counts with their intervals, and what the paper's cutoff and the threshold accept."""
-    table = Table(title=_title(metrics), title_justify="left", title_style="bold")
+    table = Table(title=Text(_title(metrics)), title_justify="left", title_style="bold")
     table.add_column("")
     table.add_column("photos", justify="right")
     table.add_column("rate", justify="right")
     table.add_column("95 % interval", justify="right")
     for row in _rows(metrics):
-        table.add_row(*row)
+        table.add_row(*map(Text, row))
     console.print(table)
     for line in _remarks(metrics):
         console.print(line, markup=False)
@@ -106,6 +107,6 @@ def _remarks(metrics: Mapping[str, Any]) -> Iterator[str]:
     ]
     if others:
         yield (
-            f"With the zoom {metrics['correct']} of {metrics['n']} right "
+            f"With {metrics['crop']} {metrics['correct']} of {metrics['n']} right "
             f"({percent(metrics['accuracy']['value'])}); {'; '.join(others)}."
         )

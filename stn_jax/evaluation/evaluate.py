@@ -32,8 +32,15 @@ from stn_jax.training.workdir import Run, WorkdirError, read_metrics, read_run, 
 
 PREDICTIONS, VALIDATION = "predictions.csv", "predictions_val.csv"
 OTHER_SPLITS = ("val", "train")
+LEARNED_ZOOM = "the learned zoom"
+_FIXED_CROPS = {
+    "identity": "the whole photo, shrunk (no zoom)",
+    "centre": "a fixed centre crop",
+}
 _AUDIT = ("refused", "dropped", "duplicates")
 """What an import counts besides the photos it takes."""
+_LEAVE_PHOTOS_ALONE = ("root", "default_root", "cache", "cache_dir", "balance", "augment")
+"""Options of the data that the photos of an evaluation do not depend on."""
 
 
 def evaluate(
@@ -74,7 +81,7 @@ def evaluate(
     workdir, console = Path(workdir), console or Console(soft_wrap=True, highlight=False)
     predictor = load_predictor(workdir)
     dataset = _same_photos(predictor.run, data_root)
-    others = [_read_other(Path(other), split) for other in compare]
+    others = [_read_other(Path(other), predictor.run, split) for other in compare]
     console.print(
         f"{_kind(predictor.run)}: weights of step {predictor.step} on "
         f"{len(dataset.splits[split])} {split} photos",
@@ -135,6 +142,8 @@ def evaluate_predictions(
     table = read_table(file)
     beside = file.with_name(VALIDATION)
     validation = read_table(beside) if beside.is_file() else None
+    if validation is not None and not len(validation):
+        raise TableError(f"{beside}: no photo to choose a temperature on; remove the file")
     facts = _known_facts(file)
     folder = file.parent
     if file.name == VALIDATION:
@@ -250,6 +259,7 @@ def _facts(predictor: Predictor, dataset: PhotoDataset) -> dict[str, Any]:
     return {
         "source": run.data_name,
         "synthetic": run.synthetic,
+        "crop": _FIXED_CROPS.get(run.config.model.transform, LEARNED_ZOOM),
         "photo_size": list(run.config.data.photo_size),
         "crop_size": list(run.config.model.crop_size),
         "model": {"fingerprint": predictor.fingerprint, "step": predictor.step, "weights": weights},
@@ -272,6 +282,7 @@ def _known_facts(file: Path) -> dict[str, Any]:
         "split": "test",
         "source": file.name,
         "synthetic": False,
+        "crop": LEARNED_ZOOM,
         "photo_size": None,
         "crop_size": None,
         "model": {"fingerprint": None, "step": None, "weights": None},
@@ -285,32 +296,53 @@ def _known_facts(file: Path) -> dict[str, Any]:
         return unknown
     try:
         before = json.loads(known.read_text())
-        return {name: before[name] for name in (*unknown, "compared") if name in before}
+        facts = {name: before[name] for name in (*unknown, "compared") if name in before}
+        return {"crop": LEARNED_ZOOM} | facts
     except (ValueError, KeyError) as error:
         raise TableError(
             f"{known} is damaged ({error!r}): remove it, or evaluate the workdir"
         ) from error
 
 
-def _read_other(workdir: Path, split: str) -> tuple[str, PredictionTable]:
+def _read_other(workdir: Path, ours: Run, split: str) -> tuple[str, PredictionTable]:
     """Name and predictions of a run to compare with."""
     run, file = read_run(workdir), folder_of(workdir, split) / PREDICTIONS
+    if not may_have_same_photos(ours, run):
+        raise WorkdirError(f"--compare {workdir}: it was trained and evaluated on other photos")
     if not file.is_file():
         raise WorkdirError(
             f"--compare {workdir}: not evaluated on its {split} photos yet: "
             f"python evaluate.py --workdir {workdir} --split {split}"
         )
-    names = {
-        "identity": "the same network on the whole photo, shrunk (no zoom)",
-        "centre": "the same network on a fixed centre crop",
-    }
-    return names.get(run.config.model.transform, f"the run in {workdir}"), read_table(file)
+    crop = _FIXED_CROPS.get(run.config.model.transform)
+    name = f"the run in {workdir}" if crop is None else f"the same network on {crop}"
+    return name, read_table(file)
+
+
+def may_have_same_photos(run: Run, other: Run) -> bool:
+    """Whether names of photos can mean the same photos in both runs.
+
+    Photos of folders can be told apart where both runs prepared and divided them alike.
+    """
+    ours, theirs = run.config.data, other.config.data
+    if run.synthetic or other.synthetic:
+        return run.synthetic == other.synthetic and ours.synthetic == theirs.synthetic
+    if "mnist" in (ours.source, theirs.source):
+        return ours.source == theirs.source and ours.mnist == theirs.mnist
+    alike = {name: getattr(ours, name) for name in _LEAVE_PHOTOS_ALONE}
+    if dataclasses.replace(theirs, **alike) != ours:
+        return True
+    return run.data_fingerprint == other.data_fingerprint
 
 
 def _compared(table: PredictionTable, name: str, other: PredictionTable) -> dict[str, Any]:
-    if other.file != table.file:
+    if other.file != table.file or _names_of_labels(other) != _names_of_labels(table):
         raise TableError(f"--compare: {name} was evaluated on other photos")
     return {"name": name, **paired(table.correct, other.correct)}
+
+
+def _names_of_labels(table: PredictionTable) -> list[str]:
+    return [table.classes[label] for label in table.label]
 
 
 def _kind(run: Run) -> str:

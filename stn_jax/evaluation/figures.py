@@ -405,7 +405,9 @@ def baselines_figure(summary: Mapping[str, Any]) -> Figure | None:
     if not baselines:
         return None
     names = {"centre": "fixed centre crop", "whole": "whole photo, shrunk"}
-    rows = [("learned zoom", summary["accuracy"], None)]
+    rows = [
+        (summary.get("crop", "the learned zoom").removeprefix("the "), summary["accuracy"], None)
+    ]
     rows += [(names[k], b["accuracy"], b["mcnemar"]["p"]) for k, b in baselines.items()]
     figure = Figure(figsize=(SIZE[0], 2.3), layout="constrained")
     axes = figure.subplots()

@@ -1,6 +1,7 @@
 """Photos named on a command line to answers."""
 
 import itertools
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -8,6 +9,9 @@ from PIL import Image
 
 from stn_jax.data.photo import Photo, PhotoError
 from stn_jax.evaluation.predictor import CHUNK, Prediction, Predictor
+
+_LONGEST_STEM = 200
+"""Bytes of a photo's name in its crop's name: file systems take 255 in all."""
 
 
 def list_files(names: Sequence[str], stdin: Iterable[str]) -> Iterator[str]:
@@ -40,7 +44,8 @@ def answer_files(predictor: Predictor, files: Iterable[str]) -> Iterator[Predict
 def save_crop(prediction: Prediction, folder: Path, number: int) -> Path:
     """Writes the area of interest as the classifier saw it; the number keeps names apart."""
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{number:05d}-{Path(prediction.file).stem}.png"
+    stem = os.fsencode(Path(prediction.file).stem)[:_LONGEST_STEM].decode(errors="ignore")
+    path = folder / f"{number:05d}-{stem}.png"
     Image.fromarray(prediction.crop.squeeze()).save(path)
     return path
 

@@ -161,9 +161,9 @@ def read_table(path: str | Path) -> PredictionTable:
       TableError: naming the file and the column or line at fault.
     """
     try:
-        with open(path, newline="", encoding="utf-8") as file:
+        with open(path, newline="", encoding="utf-8-sig") as file:
             header, *lines = csv.reader(file)
-    except (OSError, UnicodeDecodeError, ValueError) as error:
+    except (OSError, csv.Error, ValueError) as error:
         raise TableError(f"{path}: not a table of predictions ({error})") from error
     for number, line in enumerate(lines, start=2):
         if len(line) != len(header):

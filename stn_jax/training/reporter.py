@@ -1,5 +1,6 @@
 """What a person sees of a run: progress, metrics.jsonl, TensorBoard."""
 
+import contextlib
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -26,6 +27,14 @@ _SUMMARY = {
 }
 
 
+class _Console(Console):
+    """Falls silent when nobody reads it any more (`| head`): days of training must not end so."""
+
+    def on_broken_pipe(self) -> None:
+        with contextlib.suppress(SystemExit):
+            super().on_broken_pipe()
+
+
 class Reporter:
     """Writes metrics to files, and progress to a bar or, without a terminal, in lines.
 
@@ -35,7 +44,7 @@ class Reporter:
     def __init__(self, workdir: Path, *, steps: int, console: Console | None = None):
         self._workdir = workdir
         self._steps = steps
-        self._console = console or Console(soft_wrap=True, highlight=False, quiet=not is_main())
+        self._console = console or _Console(soft_wrap=True, highlight=False, quiet=not is_main())
         self._board: Board | None = None
         self._shown: dict[str, float] = {}
         self._wait = _FIRST_WAIT

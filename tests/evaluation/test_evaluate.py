@@ -1,6 +1,8 @@
 """The whole evaluation of a tiny run: what it writes, and what it must not depend on."""
 
 import csv
+import dataclasses
+import io
 import json
 import runpy
 import shutil
@@ -10,15 +12,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from rich.console import Console
 
 import stn_jax
 import stn_jax.cli
+from stn_jax.config import MnistConfig
 from stn_jax.data.builder import prepare
 from stn_jax.data.errors import DataError
-from stn_jax.evaluation.evaluate import evaluate_predictions
+from stn_jax.evaluation.evaluate import evaluate_predictions, may_have_same_photos
 from stn_jax.evaluation.table import TableError, read_table, write_table
 from stn_jax.training.errors import WorkdirError
-from stn_jax.training.workdir import read_run
+from stn_jax.training.workdir import Run, read_run
 
 ROOT = Path(__file__).parents[2]
 
@@ -195,6 +199,78 @@ def test_compared_with_what_cannot_be_compared(copy, evaluated, trained, make_pr
     write_table(make_predictions(22), other / "evaluation/predictions.csv")
     with pytest.raises(TableError, match="other photos"):
         stn_jax.evaluate(copy, compare=[other])
+
+
+def test_photos_generated_from_another_seed_are_not_compared(copy, evaluated, tmp_path):
+    other = tmp_path / "other"
+    shutil.copytree(evaluated, other)
+    config = json.loads((other / "config.json").read_text())
+    config["data"]["synthetic"]["seed"] += 1
+    (other / "config.json").write_text(json.dumps(config))
+    with pytest.raises(WorkdirError, match="on other photos"):
+        stn_jax.evaluate(copy, compare=[other])
+
+
+def test_photos_of_folders_are_compared_where_they_can_be_the_same(evaluated):
+    def run_of(fingerprint: str, **options) -> Run:
+        data = dataclasses.replace(run.config.data, **options)
+        config = dataclasses.replace(run.config, data=data)
+        changed = dataclasses.replace(run, config=config, data_name="photos")
+        return dataclasses.replace(changed, data_fingerprint=fingerprint)
+
+    run = read_run(evaluated)
+    folder = run_of("a", source="folder", root="here")
+    moved = run_of("a", source="folder", root="there")
+    others = run_of("b", source="folder", root="there")
+    larger = run_of("c", source="folder", root="here", photo_size=(84, 126))
+    digits = run_of("d", source="mnist", mnist=MnistConfig(task="R"))
+    turned = run_of("e", source="mnist", mnist=MnistConfig(task="RTS"))
+    assert may_have_same_photos(folder, moved)
+    assert may_have_same_photos(folder, larger)
+    assert may_have_same_photos(digits, digits)
+    for one, other in ((folder, others), (folder, run), (digits, turned), (folder, digits)):
+        assert not may_have_same_photos(one, other)
+
+
+def test_a_photo_of_another_label_is_another_photo(copy, evaluated, tmp_path):
+    other = tmp_path / "other"
+    shutil.copytree(evaluated, other)
+    file = other / "evaluation/predictions.csv"
+    table = read_table(file)
+    write_table(dataclasses.replace(table, label=table.label[::-1]), file)
+    with pytest.raises(TableError, match="other photos"):
+        stn_jax.evaluate(copy, compare=[other])
+
+
+def test_a_run_without_a_zoom_is_not_called_the_zoom(copy, evaluated):
+    table = read_table(copy / "evaluation/predictions.csv")
+    metrics = stn_jax.evaluate(copy, compare=[evaluated])
+    assert metrics["crop"] == "the learned zoom"
+    whole = "the whole photo, shrunk (no zoom)"
+    (copy / "evaluation/metrics.json").write_text(json.dumps(metrics | {"crop": whole}))
+    console = Console(file=io.StringIO(), width=200)
+    evaluate_predictions(copy / "evaluation/predictions.csv", console=console)
+    assert f"With {whole} {int(table.correct.sum())} of 22" in console.file.getvalue()
+    report = (copy / "evaluation/report.html").read_text()
+    assert f"<th>{whole}</th>" in report
+    assert "learned crops" not in report
+
+
+def test_names_with_brackets_are_printed_as_they_are(make_predictions, tmp_path):
+    table = make_predictions(40, classes=("old [b]", "new [/b]"))
+    write_table(table, tmp_path / "mine [x].csv")
+    console = Console(file=io.StringIO(), width=200)
+    evaluate_predictions(tmp_path / "mine [x].csv", console=console)
+    for name in ("of old [b]", "of new [/b]", "mine [x].csv"):
+        assert name in console.file.getvalue()
+
+
+def test_validation_without_a_photo_is_refused_by_name(make_predictions, tmp_path):
+    write_table(make_predictions(20), tmp_path / "predictions.csv")
+    header = (tmp_path / "predictions.csv").read_text().splitlines()[0]
+    (tmp_path / "predictions_val.csv").write_text(header + "\n")
+    with pytest.raises(TableError, match=r"predictions_val\.csv: no photo"):
+        evaluate_predictions(tmp_path / "predictions.csv")
 
 
 def test_photos_that_changed_since_training_are_refused(copy):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -61,6 +62,15 @@ def test_crops_of_equal_names_do_not_overwrite_each_other(predictor, photos, tmp
     np.testing.assert_array_equal(np.asarray(Image.open(paths[1])), answers[1].crop)
 
 
+def test_a_crop_of_a_long_name_is_saved(predictor, photos, tmp_path):
+    name = "ü" * 120 + ".png"
+    shutil.copy(photos / "0.png", tmp_path / name)
+    (answer,) = predictor.predict([tmp_path / name])
+    path = save_crop(answer, tmp_path / "crops", 7)
+    assert path.is_file()
+    assert path.name == "00007-" + "ü" * 100 + ".png"
+
+
 def test_command_line(trained, photos, tmp_path):
     done = subprocess.run(
         [sys.executable, str(ROOT / "predict.py"), "--workdir", str(trained), str(photos)],
@@ -76,3 +86,36 @@ def test_command_line(trained, photos, tmp_path):
     assert "refused: " in done.stderr
     assert "3-letter.jpg: text, not a photo" in done.stderr
     assert "not evaluated yet" in done.stderr
+
+
+def run_program(*arguments: object) -> subprocess.Popen:
+    return subprocess.Popen(
+        [sys.executable, str(ROOT / "predict.py"), *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"JAX_PLATFORMS": "cpu"},
+    )
+
+
+def test_no_file_at_all_is_an_error(trained, tmp_path):
+    (tmp_path / "empty").mkdir()
+    program = run_program("--workdir", trained, tmp_path / "empty")
+    assert "error: no file in" in program.communicate()[1]
+    assert program.returncode == 2
+
+
+def test_a_reader_that_leaves_is_no_traceback(trained, photos):
+    with run_program("--workdir", trained, *[photos / "0.png"] * 40) as program:
+        program.stdout.close()
+        errors = program.stderr.read()
+    assert program.returncode == 1
+    assert "Traceback" not in errors
+    assert "Broken" not in errors
+
+
+def test_a_file_in_the_place_of_a_folder_is_said_in_a_line(trained, photos, tmp_path):
+    (tmp_path / "file").touch()
+    program = run_program("--workdir", trained, "--crops", tmp_path / "file", photos / "0.png")
+    assert program.communicate()[1].splitlines()[-1].startswith("error: ")
+    assert program.returncode == 2

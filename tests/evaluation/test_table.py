@@ -93,6 +93,20 @@ def test_a_missing_file_is_named(tmp_path):
         read_table(tmp_path / "nothing.csv")
 
 
+def test_a_table_as_excel_saves_it(tmp_path, make_predictions):
+    table = make_predictions(4)
+    write_table(table, tmp_path / "plain.csv")
+    marked = (tmp_path / "plain.csv").read_text("utf-8").encode("utf-8-sig")
+    (tmp_path / "marked.csv").write_bytes(marked)
+    assert read_table(tmp_path / "marked.csv").file == table.file
+
+
+def test_a_field_that_is_too_long_is_refused(tmp_path):
+    (tmp_path / "long.csv").write_text(f"file,label,prob_a,prob_b\n{'x' * 200_000},a,1,0\n")
+    with pytest.raises(TableError, match=r"long.csv: not a table"):
+        read_table(tmp_path / "long.csv")
+
+
 def test_nan_probabilities_are_refused():
     with pytest.raises(ValueError, match="photo 1"):
         make_table(

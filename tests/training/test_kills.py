@@ -27,7 +27,7 @@ def run_program(arguments: list[str], log: str) -> None:
     from stn_jax.training.command import main
 
     sys.argv = ["train.py", *arguments]
-    sys.exit(cli.run(main))
+    sys.exit(cli.run(main, resumes=True))
 
 
 @pytest.fixture(scope="module")

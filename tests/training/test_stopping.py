@@ -6,14 +6,12 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from tiny_runs import finish, start_program, tiny_config, write_config
 
-from stn_jax import cli
 from stn_jax.training.checkpoint import restore_last
 from stn_jax.training.errors import Interrupted
 from stn_jax.training.interrupts import StopSignal
@@ -156,11 +154,52 @@ def test_in_another_thread_signals_are_left_alone():
     assert seen == [False]
 
 
-def test_stopped_before_there_was_anything_to_save(capsys):
-    def main() -> int:
-        signal.raise_signal(signal.SIGTERM)
-        time.sleep(1)
-        return 3
+STOPPED = """
+import signal, sys
+from stn_jax import cli
 
-    assert cli.run(main) == 0
-    assert "stopped by SIGTERM; the same command goes on" in capsys.readouterr().out
+def main():
+    print("half")
+    signal.raise_signal(signal.{name})
+
+sys.exit(cli.run(main, resumes={resumes}))
+"""
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
+@pytest.mark.parametrize("resumes", [True, False])
+def test_stopped_where_nothing_is_saved(name, resumes):
+    program = [sys.executable, "-c", STOPPED.format(name=name, resumes=resumes)]
+    ended = subprocess.run(program, capture_output=True, text=True)
+    assert ended.stdout == "half\n"
+    if resumes:
+        assert ended.returncode == 0
+        assert ended.stderr.startswith(f"stopped by {name}; the same command goes on")
+    else:
+        assert ended.returncode == -signal.Signals[name]
+        assert ended.stderr == f"stopped by {name}\n"
+
+
+COMPILING = """
+import os, signal, sys, threading
+import jax, jax.numpy as jnp
+from stn_jax import cli
+
+def long(x):
+    for _ in range(300):
+        x = jnp.sin(x @ x)
+    threading.Timer(0.3, os.kill, [os.getpid(), signal.SIGTERM]).start()
+    return x
+
+def main():
+    jax.jit(long)(jnp.ones((50, 50)))
+    signal.pause()
+
+sys.exit(cli.run(main))
+"""
+
+
+def test_stopped_in_the_middle_of_compiling_it_ends_from_the_signal_and_does_not_crash():
+    ended = subprocess.run([sys.executable, "-c", COMPILING], capture_output=True, text=True)
+    assert ended.returncode == -signal.SIGTERM
+    assert ended.stderr == "stopped by SIGTERM\n"
