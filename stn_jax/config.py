@@ -351,8 +351,13 @@ def check(config: Config) -> None:
     if train.zoom_schedule.steps and model.transform != "attention":
         raise ConfigError("--train.zoom-schedule.steps needs --model.transform attention")
     low, high = model.scale_bounds
-    if not 0 < low < 1 < high:
+    if not 0 < low < 1 < high < math.inf:
         raise ConfigError(f"--model.scale-bounds {low} {high} must be below and above 1")
+    layers = {"dense": model.dense, "localization_channels": model.localization_channels}
+    layers["channels"] = sum(model.channels, ())
+    for option, sizes in layers.items():
+        if min(sizes, default=1) < 1:
+            raise ConfigError(f"{_flag('model', option)}: every layer needs at least 1 unit")
     if data.source == "mnist" and (data.augment.saturation or data.augment.hue):
         raise ConfigError("--data.augment.saturation and hue: digits have no colour to change")
     if train.batch_size % train.accumulate:
@@ -397,6 +402,8 @@ _ABOVE_ZERO = {
     "model": ("scale",),
 }
 """Options that are numbers, by the part of the configuration, and what they must be."""
+_TOO_LARGE = 2**63
+"""For a seed, and for anything that is counted."""
 
 
 def _check_numbers(config: Config) -> None:
@@ -404,8 +411,10 @@ def _check_numbers(config: Config) -> None:
     for part, limits in _AT_LEAST.items():
         for option, least in limits.items():
             value = operator.attrgetter(f"{part}.{option}")(config)
-            if not least <= value < math.inf:
-                raise ConfigError(f"{_flag(part, option)} {value} must be at least {least}")
+            if not least <= value < _TOO_LARGE:
+                raise ConfigError(
+                    f"{_flag(part, option)} {value} must be at least {least} and below 2^63"
+                )
     for part, options in _ABOVE_ZERO.items():
         for option in options:
             value = operator.attrgetter(f"{part}.{option}")(config)
@@ -568,7 +577,9 @@ def _one_line(error: Exception) -> str:
     return f"{type(error).__name__}: {message}"
 
 
-def _build(cls: type, values: Mapping[str, Any], prefix: str) -> Any:
+def _build(cls: type, values: Any, prefix: str) -> Any:
+    if not isinstance(values, dict):
+        raise ConfigError(f"{prefix.rstrip('.') or 'the configuration'} must be a JSON object")
     fields = {field.name: field for field in dataclasses.fields(cls)}
     unknown = sorted(prefix + name for name in values.keys() - fields.keys())
     if unknown:

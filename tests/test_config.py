@@ -29,6 +29,10 @@ def test_json_keeps_every_option_of_every_configuration(path):
 def test_json_of_something_else_is_refused():
     with pytest.raises(ConfigError, match=r"unknown options train\.stepz: written by another"):
         stn_jax.config.from_json('{"train": {"stepz": 3}}')
+    with pytest.raises(ConfigError, match="the configuration must be a JSON object"):
+        stn_jax.config.from_json("[]")
+    with pytest.raises(ConfigError, match=r"data\.mnist must be a JSON object"):
+        stn_jax.config.from_json('{"data": {"mnist": 3}}')
     with pytest.raises(ConfigError, match="not a configuration"):
         stn_jax.config.from_json('{"train": ')
 
@@ -110,6 +114,14 @@ def test_missing_configuration_file_lists_the_ones_there_are(monkeypatch):
         ({"train": TrainConfig(learning_rate=math.nan)}, "learning-rate nan must be at least 0"),
         ({"train": TrainConfig(clip_norm=-1.0)}, "--train.clip-norm -1.0 must be above 0"),
         ({"train": TrainConfig(warmup_steps=-5)}, "--train.warmup-steps -5 must be at least 0"),
+        ({"train": TrainConfig(seed=10**20)}, "--train.seed 1[0]* must be at least 0 and below"),
+        (
+            {"data": DataConfig(val_size=1e30)},
+            "--data.val-size 1e[+]30 must be at least 0 and",
+        ),
+        ({"model": ModelConfig(dense=(0,))}, "--model.dense: every layer needs at least 1 unit"),
+        ({"model": ModelConfig(channels=((4,), (0,)))}, "--model.channels: every layer"),
+        ({"model": ModelConfig(scale_bounds=(0.5, math.inf))}, "--model.scale-bounds 0.5 inf"),
         ({"train": TrainConfig(seed=-1)}, "--train.seed -1 must be at least 0"),
         (
             {"train": TrainConfig(zoom_schedule=ZoomScheduleConfig(low=0.0))},

@@ -292,7 +292,7 @@ def _divide(source: Source, directory: Path, data: DataConfig) -> PhotoDataset:
         },
         classes=classes,
         mean_color=mean_color,
-        fingerprint=hashlib.sha256(json.dumps([source.fingerprint, places]).encode()).hexdigest(),
+        fingerprint=_fingerprint(source, places),
         name=source.name,
         report=make_report(
             photos,
@@ -305,6 +305,11 @@ def _divide(source: Source, directory: Path, data: DataConfig) -> PhotoDataset:
             warnings=source.listing.warnings,
         ),
     )
+
+
+def _fingerprint(source: Source, places: Mapping[str, Sequence[int]]) -> str:
+    text = json.dumps([source.photos_fingerprint, places])
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _find_duplicates(photos: Sequence[Imported], stored: Sequence[Mapping[str, Any]]) -> list[Pair]:

@@ -163,6 +163,8 @@ def _list_table(root: Path) -> Listing:
             refused[entry.file] = f"no such file ({TABLE} line {line})"
         elif reason := why_not(path, root):
             refused[entry.file] = reason
+        elif posixpath.isabs(entry.file):
+            refused[entry.file] = "its path must be relative to the folder"
         else:
             entries[entry.file] = entry
     if not labels:

@@ -10,6 +10,7 @@ import gzip
 import hashlib
 import math
 import struct
+import zlib
 from pathlib import Path
 from typing import Any, Literal, SupportsIndex
 
@@ -49,7 +50,8 @@ def read_digits(root: Path, name: Literal["train", "t10k"]) -> tuple[Digits, np.
     """
     digits = _read_idx(root, f"{name}-images-idx3-ubyte")
     labels = _read_idx(root, f"{name}-labels-idx1-ubyte")
-    if digits.shape != (len(labels), _SIDE, _SIDE) or labels.ndim != 1 or labels.max() > 9:
+    fit = labels.ndim == 1 and digits.shape == (len(labels), _SIDE, _SIDE)
+    if not fit or not len(labels) or labels.max() > 9:
         raise DataError(f"{root}: the {name} files do not belong together; {EXPECTED}")
     return digits, labels.astype(np.int32)
 
@@ -300,7 +302,7 @@ def _read_idx(root: Path, name: str) -> np.ndarray:
         zero, kind, dimensions = struct.unpack(">HBB", content[:4])
         shape = struct.unpack(f">{dimensions}I", content[4 : 4 + 4 * dimensions])
         values = np.frombuffer(content, np.uint8, offset=4 + 4 * dimensions).reshape(shape)
-    except (OSError, EOFError, ValueError, struct.error) as error:
+    except (OSError, EOFError, ValueError, struct.error, zlib.error) as error:
         raise DataError(f"{path}: damaged or not an idx file ({error})") from error
     if (zero, kind) != (0, 8):
         raise DataError(f"{path}: not an idx file of bytes")

@@ -27,6 +27,7 @@ class Source:
       listing: which photos there are.
       reader: reads one of them.
       fingerprint: of the photos' contents and of every option that decides what is stored.
+      photos_fingerprint: the same without what is stored beside the photos and decides no number.
       generated: made by code, so no photo can be there twice by mistake.
     """
 
@@ -34,6 +35,7 @@ class Source:
     listing: Listing
     reader: Reader
     fingerprint: str
+    photos_fingerprint: str
     generated: bool = False
 
 
@@ -89,8 +91,14 @@ def _open_files(data: DataConfig, listing: Listing, root: Path) -> Source:
     contents = hash_files(root, [entry.file for entry in listing.entries], index=index)
     # Where the folder lies says nothing about its photos.
     placeless = dataclasses.replace(reader, root="")
-    fingerprint = _fingerprint(listing, placeless, [contents, HEIC_SUPPORTED])
-    return Source(root.resolve().name, listing, reader, fingerprint)
+    return Source(
+        name=root.resolve().name,
+        listing=listing,
+        reader=reader,
+        # What could not be read without support for HEIC is to be tried again with it.
+        fingerprint=_fingerprint(listing, placeless, [contents, HEIC_SUPPORTED]),
+        photos_fingerprint=_fingerprint(_without_metadata(listing), placeless, contents),
+    )
 
 
 def _open_synthetic(data: DataConfig) -> Source:
@@ -109,7 +117,19 @@ def _open_synthetic(data: DataConfig) -> Source:
     listing = Listing(entries=entries, classes=synthetic.CLASSES, refused={}, ignored=())
     reader = SyntheticReader(size=tuple(data.photo_size), seed=data.synthetic.seed)
     code = hashlib.sha256(Path(synthetic.__file__).read_bytes()).hexdigest()
-    return Source("SYNTHETIC", listing, reader, _fingerprint(listing, reader, code), generated=True)
+    return Source(
+        name="SYNTHETIC",
+        listing=listing,
+        reader=reader,
+        fingerprint=_fingerprint(listing, reader, code),
+        photos_fingerprint=_fingerprint(_without_metadata(listing), reader, code),
+        generated=True,
+    )
+
+
+def _without_metadata(listing: Listing) -> Listing:
+    entries = tuple(dataclasses.replace(entry, metadata={}) for entry in listing.entries)
+    return dataclasses.replace(listing, entries=entries)
 
 
 def _fingerprint(listing: Listing, reader: Reader, contents: Any) -> str:

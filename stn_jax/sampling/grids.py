@@ -137,7 +137,7 @@ def map_points(
         weights = spline_weights(columns, rows, theta.shape[1], regularization)
         rest = np.meshgrid(columns * scale[0], rows * scale[1])
         return tuple(
-            jnp.asarray(base, theta.dtype)[None] + shift.reshape(len(theta), *base.shape)
+            jnp.asarray(base, theta.dtype)[None] + shift.reshape(theta.shape[0], *base.shape)
             for base, shift in zip(rest, _spline(theta, weights, scale), strict=True)
         )
     x, y = _affine(theta[:, :2], columns, rows, scale)

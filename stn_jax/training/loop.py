@@ -240,7 +240,9 @@ class Trainer:
             self.state = jax.jit(first_state, out_shardings=self._state_sharding)()
             self._progress = Progress()
             if self._config.init_from:
-                self.state, sentence = start_from(self.state, self._config.init_from)
+                self.state, sentence = start_from(
+                    self.state, self._config.init_from, classes=self._dataset.classes
+                )
                 self._reporter.say(sentence)
         if is_main():
             drop_metrics_after(

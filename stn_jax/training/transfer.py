@@ -1,5 +1,6 @@
 """Starts a run from the weights of another."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,20 @@ from jaxtyping import PyTree
 from stn_jax.config import ConfigError
 from stn_jax.training.checkpoint import restore_best
 from stn_jax.training.state import TrainState
+from stn_jax.training.workdir import read_run
 
 
-def start_from(state: TrainState, other: str | Path) -> tuple[TrainState, str]:
+def start_from(
+    state: TrainState, other: str | Path, *, classes: Sequence[str]
+) -> tuple[TrainState, str]:
     """Puts the best weights of the run in workdir `other` into a fresh state.
 
-    Where the number of classes differs, the last layer keeps its fresh weights.
+    Where the classes differ, the last layer keeps its fresh weights.
+
+    Args:
+      state: fresh weights.
+      other: workdir of the other run.
+      classes: names, in the order of the logits.
 
     Returns:
       The state, and a sentence that says what was taken.
@@ -31,18 +40,21 @@ def start_from(state: TrainState, other: str | Path) -> tuple[TrainState, str]:
         if name not in fresh or name not in found or fresh[name].shape != found[name].shape
     }
     last = f"params/classifier/{_last_layer(state.params['classifier'])}/"
-    if strangers := sorted(name for name in misfits if not name.startswith(last)):
+    replaced = set()
+    if read_run(other).classes != tuple(classes):
+        replaced = {name for name in fresh if name.startswith(last)}
+    if strangers := sorted(misfits - replaced):
         raise ConfigError(
             f"--train.init-from {other}: its model has other layers: {', '.join(strangers[:8])}"
             + (" ..." if len(strangers) > 8 else "")
             + ". Use the model options of that run"
         )
     merged = jax.tree.map_with_path(
-        lambda path, leaf: leaf if _name(path) in misfits else _placed(found[_name(path)], leaf),
+        lambda path, leaf: leaf if _name(path) in replaced else _placed(found[_name(path)], leaf),
         state.variables,
     )
     params = merged.pop("params")
-    kept = "; the last layer is new, for the classes differ" if misfits else ""
+    kept = "; the last layer is new, for the classes differ" if replaced else ""
     sentence = f"started from the weights of {other} at step {step}{kept}"
     return state.replace(params=params, model_state=merged), sentence
 

@@ -134,8 +134,11 @@ def locked(workdir: Path) -> Iterator[None]:
     """Keeps other trainers out of the folder; the system lifts the lock if this one dies.
 
     Raises:
-      WorkdirError: when another process trains in it, or it cannot be made.
+      WorkdirError: when another process trains in it, or it cannot be made or used.
     """
+    if "[" in str(workdir.resolve()):
+        # Orbax looks for its own files by a pattern, in which the path would be one, too.
+        raise WorkdirError(f"--workdir {workdir} cannot be used: its path must not hold a [")
     try:
         workdir.mkdir(parents=True, exist_ok=True)
         file = open(workdir / ".lock", "a+")  # noqa: SIM115 (closed below)

@@ -10,6 +10,7 @@ from made_photos import encode, make_pixels
 from PIL import ExifTags, Image
 
 from stn_jax.config import ConfigError, DataConfig
+from stn_jax.data import sources
 from stn_jax.data.builder import DataError, prepare, resolve_source
 from stn_jax.data.photo import load_photo
 
@@ -288,6 +289,24 @@ def test_where_the_folder_lies_and_what_lies_beside_its_photos_do_not_matter(dat
     (moved / "eczema" / "notes.txt").write_text("new")
     second = prepare(dataclasses.replace(data, root=str(moved)))
     assert folders_of(data) == before
+    assert second.fingerprint == first.fingerprint
+
+
+def test_what_is_only_kept_with_a_photo_costs_an_import_but_is_no_other_data_set(data):
+    first = prepare(data)
+    rows = [f"{path},{path.split('/')[0]},II" for path in everything(first)]
+    (Path(data.root) / "photos.csv").write_text("\n".join(["file,label,skin_type", *rows]))
+    second = prepare(data)
+    assert len(folders_of(data)) == 2
+    assert second.fingerprint == first.fingerprint
+    assert json.loads(second.splits["test"][0]["metadata"]) == {"skin_type": "II"}
+
+
+def test_support_for_another_format_is_no_other_data_set(data, monkeypatch):
+    first = prepare(data)
+    monkeypatch.setattr(sources, "HEIC_SUPPORTED", not sources.HEIC_SUPPORTED)
+    second = prepare(data)
+    assert len(folders_of(data)) == 2
     assert second.fingerprint == first.fingerprint
 
 

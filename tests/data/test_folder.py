@@ -120,6 +120,13 @@ def test_a_table_cannot_lead_out_of_the_folder(tmp_path):
     }
 
 
+def test_a_table_names_photos_relative_to_the_folder(tmp_path):
+    rows = f"file,label\n{tmp_path}/1.jpg,a\n2.jpg,a\n3.jpg,b\n"
+    root = table(tmp_path, rows, "1.jpg", "2.jpg", "3.jpg")
+    reason = "its path must be relative to the folder"
+    assert list_photos(root).refused == {f"{tmp_path}/1.jpg": reason}
+
+
 def test_a_pipe_is_not_opened(tmp_path):
     write(tmp_path, "a/1.jpg", "b/1.jpg")
     os.mkfifo(tmp_path / "a" / "pipe.jpg")

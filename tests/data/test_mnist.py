@@ -180,7 +180,9 @@ def test_the_digits_are_divided_once_and_described(root):
 def test_files_that_are_absent_or_damaged_are_named(root):
     images = root / "train-images-idx3-ubyte.gz"
     whole = images.read_bytes()
-    for damaged in (whole[:-100], b"no gzip", gzip.compress(b"\0\0"), gzip.compress(idx(bar(3)))):
+    broken = whole[:20] + b"\xff" * 20 + whole[40:]
+    not_idx = [gzip.compress(content) for content in (b"\0\0", idx(bar(3)))]
+    for damaged in (whole[:-100], broken, b"no gzip", *not_idx):
         images.write_bytes(damaged)
         with pytest.raises(DataError, match=r"damaged or not an idx|do not belong together"):
             prepare(configure(root))
@@ -189,6 +191,13 @@ def test_files_that_are_absent_or_damaged_are_named(root):
         prepare(configure(root))
     with pytest.raises(DataError, match=r"no such folder; expected the four idx files of MNIST"):
         resolve_source(configure(root / "absent"))
+
+
+def test_files_without_a_digit_are_refused(root):
+    (root / "train-images-idx3-ubyte.gz").write_bytes(gzip.compress(idx(np.zeros((0, 28, 28)))))
+    (root / "train-labels-idx1-ubyte.gz").write_bytes(gzip.compress(idx(np.zeros(0, np.uint8))))
+    with pytest.raises(DataError, match="do not belong together"):
+        prepare(configure(root))
 
 
 def test_another_photo_size_is_an_error_that_says_which(root):

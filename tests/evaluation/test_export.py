@@ -1,5 +1,6 @@
 """An exported model predicts the same with jax alone."""
 
+import dataclasses
 import json
 
 import jax
@@ -8,8 +9,9 @@ import numpy as np
 import pytest
 
 import stn_jax
-from stn_jax.evaluation.export import export, to_onnx
-from stn_jax.evaluation.predictor import Answering
+from stn_jax.evaluation.export import export, to_onnx, to_stablehlo
+from stn_jax.evaluation.predictor import Answering, Predictor
+from stn_jax.models import make_model
 
 PHOTOS = np.random.default_rng(0).integers(0, 256, (3, 42, 63, 3), np.uint8)
 
@@ -49,3 +51,20 @@ def test_onnx_predicts_the_same(predictor, tmp_path):
     pytest.importorskip("jax2onnx", reason="ONNX is optional: pip install jax2onnx onnxruntime")
     pytest.importorskip("onnxruntime", reason="ONNX is optional: pip install onnxruntime")
     assert to_onnx(predictor, tmp_path / "model.onnx") < 1e-4
+
+
+@pytest.mark.parametrize(
+    "transform", ["affine", "attention", "projective", "tps", "identity", "centre"]
+)
+def test_every_family_of_maps_is_exported_for_any_number_of_photos(predictor, transform):
+    options = {"transform": transform, "head": "dense", "antialias": False, "keep_inside": False}
+    model = dataclasses.replace(predictor.run.config.model, **options)
+    config = dataclasses.replace(predictor.run.config, model=model)
+    network = make_model(model, num_classes=2, mean_color=predictor.run.mean_color)
+    variables = network.init(jax.random.key(0), PHOTOS[:1], train=False)
+    run = dataclasses.replace(predictor.run, config=config)
+    fresh = Predictor(run, variables, step=0, answering=predictor.answering)
+    graph = jax.export.deserialize(to_stablehlo(fresh))
+    probabilities, _ = graph.call(jax.tree.leaves(variables), PHOTOS)
+    wanted = [list(answer.probabilities.values()) for answer in fresh.predict(PHOTOS)]
+    np.testing.assert_allclose(probabilities, wanted, atol=1e-6)

@@ -4,6 +4,8 @@ import errno
 import io
 import json
 import re
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -147,3 +149,21 @@ def test_nothing_is_written_before_there_is_something_to_write(tmp_path):
     with Reporter(tmp_path, steps=10, console=printed()) as reporter:
         reporter.say("a [bold] word is no markup")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_training_goes_on_when_nobody_reads_its_output_any_more():
+    program = """
+import pathlib, sys
+from stn_jax.training.reporter import Reporter
+
+with Reporter(pathlib.Path("."), steps=9) as reporter:
+    for _ in range(20_000):
+        reporter.say("a line")
+print("the last line")
+print("still here", file=sys.stderr)
+"""
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen([sys.executable, "-c", program], **options) as reporting:
+        reporting.stdout.close()
+        assert reporting.stderr.read() == "still here\n"
+    assert reporting.returncode == 0

@@ -7,10 +7,13 @@ from tiny_runs import tiny_config, with_train
 
 import stn_jax
 from stn_jax.config import ConfigError
+from stn_jax.data import synthetic
 from stn_jax.models import make_model
 from stn_jax.training.checkpoint import restore_best
 from stn_jax.training.state import init_state, make_optimizer
 from stn_jax.training.transfer import start_from
+
+CLASSES = synthetic.CLASSES
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
@@ -30,7 +33,7 @@ def fresh(num_classes: int, **model):
 
 
 def test_all_weights_are_taken(other):
-    state, sentence = start_from(fresh(2), other)
+    state, sentence = start_from(fresh(2), other, classes=CLASSES)
     expected, step = restore_best(other)
     for a, b in zip(
         jax.tree.leaves(state.params), jax.tree.leaves(expected["params"]), strict=True
@@ -42,7 +45,7 @@ def test_all_weights_are_taken(other):
 
 def test_other_classes_get_a_new_last_layer(other):
     begin = fresh(5)
-    state, sentence = start_from(begin, other)
+    state, sentence = start_from(begin, other, classes="abcde")
     assert "the last layer is new, for the classes differ" in sentence
     taken = restore_best(other)[0]["params"]["classifier"]
     classifier = state.params["classifier"]
@@ -52,9 +55,23 @@ def test_other_classes_get_a_new_last_layer(other):
     )
 
 
+def test_other_names_of_as_many_classes_get_a_new_last_layer_too(other):
+    begin = fresh(2)
+    state, sentence = start_from(begin, other, classes=("melanoma", "naevus"))
+    assert "the last layer is new, for the classes differ" in sentence
+    last = state.params["classifier"]["Dense_1"]["kernel"]
+    np.testing.assert_array_equal(last, begin.params["classifier"]["Dense_1"]["kernel"])
+
+
+def test_a_last_layer_of_another_shape_for_the_same_classes_is_another_network(tmp_path):
+    stn_jax.train(tiny_config(model={"dense": ()}, steps=1), tmp_path)
+    with pytest.raises(ConfigError, match="other layers: params/classifier/Dense_0"):
+        start_from(fresh(2, dense=(), crop_size=(12, 16)), tmp_path, classes=CLASSES)
+
+
 def test_another_network_is_refused(other):
     with pytest.raises(ConfigError, match="other layers: params/classifier/Conv_1/bias"):
-        start_from(fresh(2, channels=((4,), (9,))), other)
+        start_from(fresh(2, channels=((4,), (9,))), other, classes=CLASSES)
 
 
 def test_a_run_starts_there_and_resumes_as_itself(other, tmp_path, capsys):

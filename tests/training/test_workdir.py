@@ -198,3 +198,9 @@ def test_a_failed_write_leaves_the_old_text(tmp_path):
     with pytest.raises(UnicodeEncodeError):
         write_atomically(tmp_path / "a", "\ud800")
     assert (tmp_path / "a").read_text() == "old"
+
+
+def test_a_folder_in_which_orbax_would_lose_checkpoints_is_refused(tmp_path):
+    with pytest.raises(WorkdirError, match="must not hold a"), locked(tmp_path / "b [x]"):
+        pass
+    assert not list(tmp_path.iterdir())
