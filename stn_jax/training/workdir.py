@@ -89,7 +89,9 @@ def read_run(workdir: str | Path) -> Run:
         facts["mean_color"] = tuple(facts["mean_color"])
         return Run(config=config, **facts)
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise WorkdirError(f"{workdir}: config.json or run.json is damaged: {error}") from error
+        raise WorkdirError(
+            f"{workdir}: config.json or run.json is damaged, or of another version: {error}"
+        ) from error
 
 
 def start_or_resume(workdir: Path, run: Run) -> list[str]:
