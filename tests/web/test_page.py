@@ -77,6 +77,15 @@ def test_nothing_chosen(client):
     assert "<html" in response.text
 
 
+@pytest.mark.parametrize("count", [9, 31])
+def test_too_many_photos_at_once(client, photo, count):
+    files = [part(photo) for _ in range(count)]
+    response = client.post("/", data={"photo": files}, headers={"Accept": "text/html"})
+    assert response.status_code == 400
+    assert "at most 8" in response.text
+    assert "curl" not in response.text
+
+
 def test_examples(client, predictor):
     assert client.get("/examples/0.jpg").mimetype == "image/jpeg"
     assert client.get("/examples/9.jpg").status_code == 404
