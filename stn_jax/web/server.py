@@ -127,11 +127,12 @@ def listen(app: flask.Flask, opened: socket.socket, *, limits: Limits) -> Server
     return server
 
 
-def serve(server: Server, *, stopping: Callable[[], bool]) -> None:
+def serve(server: Server, *, stopping: Callable[[], bool], on_stop: Callable[[], None]) -> None:
     """Answers requests until `stopping`, asked several times a second, returns true.
 
-    Those that are under way then are finished.
+    Then `on_stop` is called, and the requests that are under way are finished.
     """
     while not stopping():
         server.turn()
+    on_stop()
     server.drain()

@@ -22,7 +22,7 @@ from stn_jax.models import make_model
 from stn_jax.training.checkpoint import CheckpointStore
 from stn_jax.training.state import init_state, make_optimizer
 from stn_jax.training.workdir import Run, start_or_resume
-from stn_jax.web.app import close_app, make_app
+from stn_jax.web.app import announce_stop, close_app, make_app
 from stn_jax.web.evidence import read_evidence
 from stn_jax.web.examples import make_examples
 from stn_jax.web.limits import Limits
@@ -152,7 +152,8 @@ def go_live():
         def go_live(app, limits=None):
             opened, stop = bind("127.0.0.1", 0), threading.Event()
             server = listen(app, opened, limits=limits or Limits())
-            thread = threading.Thread(target=lambda: serve(server, stopping=stop.is_set))
+            options = {"stopping": stop.is_set, "on_stop": lambda: announce_stop(app)}
+            thread = threading.Thread(target=serve, args=(server,), kwargs=options)
             thread.start()
             stack.callback(thread.join, 20)
             stack.callback(stop.set)

@@ -1,6 +1,8 @@
 """Waiting, refusing, and stopping without losing anybody's answer."""
 
+import contextlib
 import dataclasses
+import http.client
 import re
 import signal
 import socket
@@ -191,6 +193,36 @@ def test_a_stop_finishes_what_is_under_way(slow_app, slow, go_live, photo):
     assert not live.thread.is_alive()
 
 
+def test_readiness_ends_as_soon_as_a_stop_is_seen(live):
+    with _kept(live.port) as kept, _half_an_upload(live.port):
+        assert _readiness(kept) == (200, b"ready\n")
+        live.stop.set()
+        _wait_for(lambda: _refused(live.port))
+        assert _readiness(kept) == (503, b"stopping\n")
+    live.thread.join(20)
+    assert not live.thread.is_alive()
+
+
+def _kept(port):
+    """A connection for many requests; a server that stops takes no new ones."""
+    return contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=20))
+
+
+def _readiness(kept):
+    kept.request("GET", "/readyz")
+    response = kept.getresponse()
+    return response.status, response.read()
+
+
+@contextlib.contextmanager
+def _half_an_upload(port):
+    """A request that is under way until it is broken off."""
+    head = b"POST /api/v1/predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+        connection.sendall(head + b"x" * 500)
+        yield
+
+
 def _refused(port):
     try:
         socket.create_connection(("127.0.0.1", port), timeout=1).close()
@@ -281,7 +313,12 @@ def test_the_program_from_start_to_sigterm(workdir, photo):
             assert requests.get(f"{url}/readyz", timeout=20).text == "ready\n"
             answer = requests.post(f"{url}/api/v1/predict", files={"photo": photo}, timeout=20)
             assert answer.status_code == 200
-            process.send_signal(signal.SIGTERM)
+            port = int(url.rpartition(":")[2])
+            with _kept(port) as kept, _half_an_upload(port):
+                assert _readiness(kept)[0] == 200
+                process.send_signal(signal.SIGTERM)
+                _wait_for(lambda: _refused(port))
+                assert _readiness(kept) == (503, b"stopping\n")
             assert process.wait(20) == 0
             assert process.stdout.read() == "stopped\n"
         finally:
