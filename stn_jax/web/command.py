@@ -65,6 +65,7 @@ def warm_up(predictor: Predictor) -> None:
     Raises:
       WorkdirError: when it does not.
     """
-    grey = np.full((*predictor.run.config.data.photo_size, 3), 128, np.uint8)
+    channels = len(predictor.run.mean_color)
+    grey = np.full((*predictor.run.config.data.photo_size, channels), 128, np.uint8)
     if not np.isfinite(predictor.read(grey[None]).raw).all():
         raise WorkdirError("the model answers with NaN: its training has diverged, train it again")
