@@ -40,8 +40,7 @@ def handle_errors(app: flask.Flask) -> None:
     def too_large(error: RequestEntityTooLarge) -> flask.Response:
         limits = current_site().limits
         if (flask.request.content_length or 0) > limits.max_bytes:
-            text = f"That is more than {limits.max_megabytes:g} MB at once."
-            return say(RequestEntityTooLarge(text))
+            return say(RequestEntityTooLarge(limits.too_large))
         # Werkzeug says the same of too many fields, and of too long a field that is not a file.
         how = "" if _reads_pages() else f", each as a file (curl -F {FIELD}=@a.jpg)"
         return say(BadRequest(f"Send at most {limits.max_photos} photos at once{how}."))

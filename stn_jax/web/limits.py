@@ -47,3 +47,8 @@ class Limits:
     def max_bytes(self) -> int:
         """`max_megabytes` as bytes."""
         return int(self.max_megabytes * 1e6)
+
+    @property
+    def too_large(self) -> str:
+        """What is said of a request of more bytes."""
+        return f"That is more than {self.max_megabytes:g} MB at once."
