@@ -77,7 +77,7 @@ class Photo:
     """A photo at the configured size, and the way back to the file it came from.
 
     Attributes:
-      pixels: uint8 RGB, 0..255, height x width x 3.
+      pixels: uint8, 0..255, height x width x channel: RGB, or grey.
       original_size: (height, width) of the upright photo (EXIF orientation applied) in its file.
       scale: (x, y): pixels here for one pixel of the upright photo, after `turned`.
       offset: (x, y): where the upright photo's left upper corner lies here, after `turned`;
@@ -85,7 +85,7 @@ class Photo:
       turned: the upright photo was turned a quarter counter-clockwise to fit (`rotate_to_fit`).
     """
 
-    pixels: Pixels
+    pixels: UInt8[np.ndarray, "height width channel"]
     original_size: tuple[int, int]
     scale: tuple[float, float]
     offset: tuple[float, float]
@@ -111,11 +111,11 @@ def load_photo(
     name: str | None = None,
     fit: Fit = "pad",
     rotate_to_fit: bool = False,
-    fill_color: tuple[float, float, float] = (127.5, 127.5, 127.5),
+    fill_color: tuple[float, ...] = (127.5, 127.5, 127.5),
     max_megapixels: float = 64.0,
     max_file_bytes: float = 64e6,
 ) -> Photo:
-    """Reads one photo: upright, RGB, 8 bits, at `size`.
+    """Reads one photo: upright, RGB or grey, 8 bits, at `size`.
 
     Args:
       source: a path, or the content of a file.
@@ -123,7 +123,8 @@ def load_photo(
       name: what to call the photo in errors; the path where not given.
       fit: keep the aspect and pad with `fill_color`, keep it and cut what is over, or distort.
       rotate_to_fit: turn a portrait photo by a quarter when `size` is landscape, and the reverse.
-      fill_color: RGB, 0..255, rounded to whole levels; the data set's mean colour.
+      fill_color: RGB, 0..255, rounded to whole levels; the data set's mean colour. With a grey
+        one, of a single number, the photo becomes grey, too.
       max_megapixels: refuse photos of more pixels, before decoding any.
       max_file_bytes: refuse larger files, before reading them.
 
@@ -139,6 +140,8 @@ def load_photo(
         max_megapixels=max_megapixels,
         max_file_bytes=max_file_bytes,
     )
+    if len(fill_color) == 1:
+        photo = dataclasses.replace(photo, pixels=_to_grey(photo.pixels))
     if photo.pixels.shape[:2] == tuple(size):
         return photo
     top, left = padding(photo.pixels.shape[:2], size)
@@ -210,12 +213,14 @@ def _length_of(path: str | os.PathLike, name: str) -> int:
 
 
 def pad(
-    pixels: Pixels, size: tuple[int, int], fill_color: tuple[float, float, float]
-) -> UInt8[np.ndarray, "padded_height padded_width 3"]:
+    pixels: UInt8[np.ndarray, "height width channel"],
+    size: tuple[int, int],
+    fill_color: tuple[float, ...],
+) -> UInt8[np.ndarray, "padded_height padded_width channel"]:
     """Centres `pixels` in a field of `fill_color` (0..255, rounded) of the given size."""
     height, width = pixels.shape[:2]
     top, left = padding((height, width), size)
-    field = np.empty((*size, 3), np.uint8)
+    field = np.empty((*size, pixels.shape[2]), np.uint8)
     color = np.rint(fill_color).astype(np.uint8)
     field[:top] = field[top + height :] = color
     field[top : top + height, :left] = field[top : top + height, left + width :] = color
@@ -354,6 +359,10 @@ def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
             # A damaged profile, or one for another kind of pixels: every viewer ignores it too.
             pass
     return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _to_grey(pixels: Pixels) -> UInt8[np.ndarray, "height width 1"]:
+    return np.asarray(Image.fromarray(pixels).convert("L"))[..., None]
 
 
 def _swap(size: tuple[int, int]) -> tuple[int, int]:

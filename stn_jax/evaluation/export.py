@@ -35,7 +35,8 @@ with np.load("weights.npz") as file:
     weights = [file[name] for name in sorted(file.files)]
 model = json.load(open("model.json"))
 
-# photos: uint8 RGB, upright, [n, {height}, {width}, {channels}], padded with model["mean_color"]
+# photos: uint8 {colors}, upright, [n, {height}, {width}, {channels}],
+# padded with model["mean_color"]
 probabilities, theta = graph.call(weights, photos)
 ```
 
@@ -156,4 +157,10 @@ def _readme(predictor: Predictor) -> str:
         if predictor.run.synthetic
         else ""
     )
-    return _README.format(height=height, width=width, channels=channels, synthetic=synthetic)
+    return _README.format(
+        colors="grey" if channels == 1 else "RGB",
+        height=height,
+        width=width,
+        channels=channels,
+        synthetic=synthetic,
+    )

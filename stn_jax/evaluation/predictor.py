@@ -136,7 +136,8 @@ class Predictor:
         """Answers photos; how many are asked for together never changes an answer.
 
         Args:
-          photos: paths, contents of files, or uint8 RGB pixels [height, width, 3] of any size.
+          photos: paths, contents of files, or uint8 pixels, RGB [height, width, 3] or grey
+            [height, width, 1], of any size.
           names: what to call them; by default the paths.
 
         Raises:
@@ -306,5 +307,5 @@ def _name(photo: PhotoSource, index: int) -> str:
 def _as_file(pixels: Shaped[np.ndarray, "height width channel"]) -> bytes:
     """Pixels as an uncompressed file, so that they take the same way as every other photo."""
     content = io.BytesIO()
-    Image.fromarray(pixels).save(content, format="BMP")
+    Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels).save(content, format="BMP")
     return content.getvalue()

@@ -64,6 +64,11 @@ def make_app(
     return app
 
 
+def announce_stop(app: flask.Flask) -> None:
+    """Says to whoever asks `/readyz` that the server has been told to stop."""
+    app.extensions[KEY].stopping.set()
+
+
 def close_app(app: flask.Flask) -> None:
     """Answers what is waiting, takes no more."""
     app.extensions[KEY].answerer.close()

@@ -8,7 +8,7 @@ import numpy as np
 from stn_jax.evaluation.predictor import Predictor, load_predictor
 from stn_jax.training.errors import WorkdirError
 from stn_jax.training.interrupts import StopSignal
-from stn_jax.web.app import close_app, make_app
+from stn_jax.web.app import announce_stop, close_app, make_app
 from stn_jax.web.evidence import read_evidence
 from stn_jax.web.examples import make_examples
 from stn_jax.web.limits import Limits
@@ -54,7 +54,7 @@ def run(
         with StopSignal() as stop, stop.deferred():
             server = listen(app, opened, limits=limits)
             print(f"serving on http://{name}:{opened.getsockname()[1]} (Ctrl-C stops)", flush=True)
-            serve(server, stopping=lambda: stop.requested)
+            serve(server, stopping=lambda: stop.requested, on_stop=lambda: announce_stop(app))
         close_app(app)
     print("stopped")
 
@@ -65,6 +65,7 @@ def warm_up(predictor: Predictor) -> None:
     Raises:
       WorkdirError: when it does not.
     """
-    grey = np.full((*predictor.run.config.data.photo_size, 3), 128, np.uint8)
+    channels = len(predictor.run.mean_color)
+    grey = np.full((*predictor.run.config.data.photo_size, channels), 128, np.uint8)
     if not np.isfinite(predictor.read(grey[None]).raw).all():
         raise WorkdirError("the model answers with NaN: its training has diverged, train it again")

@@ -5,6 +5,7 @@ import traceback
 
 import flask
 from werkzeug.exceptions import (
+    BadRequest,
     HTTPException,
     InternalServerError,
     RequestEntityTooLarge,
@@ -14,6 +15,7 @@ from werkzeug.exceptions import (
 from stn_jax.web.answerer import TooSlowError
 from stn_jax.web.batching import BusyError
 from stn_jax.web.site import current_site
+from stn_jax.web.uploads import FIELD
 
 RETRY_AFTER = 5
 """Seconds after which a client that was sent away may come back."""
@@ -36,8 +38,12 @@ def handle_errors(app: flask.Flask) -> None:
 
     @app.errorhandler(RequestEntityTooLarge)
     def too_large(error: RequestEntityTooLarge) -> flask.Response:
-        most = current_site().limits.max_megabytes
-        return say(RequestEntityTooLarge(f"That is more than {most:g} MB at once."))
+        limits = current_site().limits
+        if (flask.request.content_length or 0) > limits.max_bytes:
+            return say(RequestEntityTooLarge(limits.too_large))
+        # Werkzeug says the same of too many fields, and of too long a field that is not a file.
+        how = "" if _reads_pages() else f", each as a file (curl -F {FIELD}=@a.jpg)"
+        return say(BadRequest(f"Send at most {limits.max_photos} photos at once{how}."))
 
     @app.errorhandler(HTTPException)
     def refused(error: HTTPException) -> flask.Response:

@@ -46,13 +46,8 @@ def read_evidence(workdir: Path, fingerprint: str) -> dict[str, Any] | None:
         ) from error
 
 
-def similar_photos(
-    evidence: Mapping[str, Any] | None, confidence: float
-) -> Mapping[str, Any] | None:
-    """The bin of test photos of about this confidence; None where the test had none."""
-    if evidence is None:
-        return None
+def similar_photos(evidence: Mapping[str, Any], confidence: float) -> Mapping[str, Any]:
+    """The bin of test photos of about this confidence; it may be empty."""
     bins = evidence["reliability"]
     # The first and last bin take what rounding puts just beyond them.
-    found = next((b for b in bins if confidence < b["high"]), bins[-1])
-    return found if found["n"] else None
+    return next((b for b in bins if confidence < b["high"]), bins[-1])

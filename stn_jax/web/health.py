@@ -17,7 +17,8 @@ def healthz() -> flask.Response:
 @health.get("/readyz")
 def readyz() -> flask.Response:
     """The model is loaded and compiled (before that no port is open), and not on its way out."""
-    ready = current_site().answerer.batcher.alive
+    site = current_site()
+    ready = site.answerer.batcher.alive and not site.stopping.is_set()
     text, status = ("ready\n", 200) if ready else ("stopping\n", 503)
     return flask.Response(text, status=status, mimetype="text/plain")
 

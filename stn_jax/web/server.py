@@ -4,8 +4,8 @@ waitress receives requests in one thread and in memory, however slowly they come
 answer are only given complete ones.
 """
 
+import json
 import logging
-import math
 import socket
 import time
 from collections.abc import Callable
@@ -14,6 +14,7 @@ import flask
 from waitress import wasyncore
 from waitress.channel import HTTPChannel
 from waitress.server import TcpWSGIServer
+from waitress.task import ErrorTask
 
 from stn_jax.config import ConfigError
 from stn_jax.web.limits import Limits
@@ -29,9 +30,26 @@ _TICK = 0.2
 _log = logging.getLogger("stn_jax.web")
 
 
+class _ErrorTask(ErrorTask):
+    """Says what waitress refuses, before the application sees it, as the application says it."""
+
+    def execute(self) -> None:
+        error = self.request.error
+        text = f"{error.reason}: {error.body}."
+        if error.code == 413:
+            text = self.channel.server.limits.too_large
+        body = json.dumps({"error": text}).encode()
+        self.status = f"{error.code} {error.reason}"
+        self.response_headers.append(("Content-Type", "application/json"))
+        self.set_close_on_finish()
+        self.content_length = len(body)
+        self.write(body)
+
+
 class _Channel(HTTPChannel):
     """A connection that knows since when its present request has been arriving."""
 
+    error_task_class = _ErrorTask
     since = 0.0
 
     def received(self, data: bytes) -> bool:
@@ -44,7 +62,7 @@ class Server(TcpWSGIServer):
     """waitress, with a limit to the time of an upload, and an end that loses no request."""
 
     channel_class = _Channel
-    upload_limit = math.inf
+    limits = Limits()
 
     def turn(self) -> None:
         """Waits a moment for something to receive or send, and does it."""
@@ -73,7 +91,7 @@ class Server(TcpWSGIServer):
         """Closes connections that are silent, or whose request takes too long to arrive."""
         super().maintenance(now)
         for channel in self.active_channels.values():
-            if channel.request is not None and channel.since < now - self.upload_limit:
+            if channel.request is not None and channel.since < now - self.limits.upload_limit:
                 channel.will_close = True
 
 
@@ -123,15 +141,16 @@ def listen(app: flask.Flask, opened: socket.socket, *, limits: Limits) -> Server
         ident=None,
         log_socket_errors=False,
     )
-    server.upload_limit = limits.upload_limit
+    server.limits = limits
     return server
 
 
-def serve(server: Server, *, stopping: Callable[[], bool]) -> None:
+def serve(server: Server, *, stopping: Callable[[], bool], on_stop: Callable[[], None]) -> None:
     """Answers requests until `stopping`, asked several times a second, returns true.
 
-    Those that are under way then are finished.
+    Then `on_stop` is called, and the requests that are under way are finished.
     """
     while not stopping():
         server.turn()
+    on_stop()
     server.drain()

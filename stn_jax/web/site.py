@@ -1,6 +1,7 @@
 """What the views of one application share."""
 
 import dataclasses
+import threading
 from collections.abc import Mapping
 from typing import Any
 
@@ -23,6 +24,7 @@ class Site:
     Attributes:
       evidence: what the model's test says, see `evidence.read_evidence`.
       examples: photos to try.
+      stopping: set from the moment on at which the server has been told to stop.
     """
 
     predictor: Predictor
@@ -32,6 +34,7 @@ class Site:
     limits: Limits
     counters: Counters
     answerer: Answerer
+    stopping: threading.Event = dataclasses.field(default_factory=threading.Event)
 
     def answer_upload(self) -> list[Answer | Refusal]:
         """Answers the photos of the current request."""

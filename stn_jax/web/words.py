@@ -38,16 +38,27 @@ def choices(classes: Sequence[str]) -> str:
 
 def certainty_in_words(evidence: Mapping[str, Any] | None, confidence: float) -> str:
     """What being this sure meant on photos whose truth is known."""
-    if evidence is None:
+    if not evidence or not evidence["n"]:
         return "This model has not been tested, so nobody knows what being this sure is worth."
     similar = similar_photos(evidence, confidence)
     kind = {"test": "test", "val": "validation", "train": "training"}[evidence["split"]]
-    if similar is None:
-        return f"In the test, it was never this sure of any of {evidence['n']} {kind} photos."
     sure = f"{100 * similar['low']:.0f} to {100 * similar['high']:.0f} % sure"
+    if not similar["n"]:
+        others = _others_in_words(evidence, confidence, kind)
+        return f"It was {others}, so nobody knows how often it is right when it is {sure}."
     photos = "photo" if similar["n"] == 1 else "photos"
     were = "was" if similar["correct"] == 1 else "were"
     return f"Of {similar['n']} {kind} {photos} it was {sure} of, {similar['correct']} {were} right."
+
+
+def _others_in_words(evidence: Mapping[str, Any], confidence: float, kind: str) -> str:
+    """How sure it was of the photos of a test in which it was about this sure of none."""
+    n = evidence["n"]
+    surer = sum(b["n"] for b in evidence["reliability"] if b["low"] > confidence)
+    if 0 < surer < n:
+        return f"about this sure of none of {n} {kind} photos"
+    every = f"all {n} {kind} photos" if n > 1 else f"the one {kind} photo"
+    return f"{'surer' if surer else 'less sure'} of {every} than of this one"
 
 
 def note_in_words(note: str) -> str:

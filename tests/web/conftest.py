@@ -22,7 +22,7 @@ from stn_jax.models import make_model
 from stn_jax.training.checkpoint import CheckpointStore
 from stn_jax.training.state import init_state, make_optimizer
 from stn_jax.training.workdir import Run, start_or_resume
-from stn_jax.web.app import close_app, make_app
+from stn_jax.web.app import announce_stop, close_app, make_app
 from stn_jax.web.evidence import read_evidence
 from stn_jax.web.examples import make_examples
 from stn_jax.web.limits import Limits
@@ -50,18 +50,28 @@ CONFIG = Config(
 @pytest.fixture(scope="session")
 def silent_workdir(tmp_path_factory):
     """A run that has not been evaluated, so it gives no answers."""
-    workdir = tmp_path_factory.mktemp("web") / "silent"
+    return _make_run(tmp_path_factory.mktemp("web") / "silent", (180.0, 140.0, 120.0))
+
+
+@pytest.fixture(scope="session")
+def grey_workdir(tmp_path_factory):
+    """A run of one-channel images, such as digits."""
+    return _make_run(tmp_path_factory.mktemp("web") / "grey", (40.0,))
+
+
+def _make_run(workdir, mean_color):
     run = Run(
         config=CONFIG,
         classes=CLASSES,
-        mean_color=(180.0, 140.0, 120.0),
+        mean_color=mean_color,
         data_name="SYNTHETIC",
         data_fingerprint="5e" * 32,
     )
     start_or_resume(workdir, run)
     model = make_model(CONFIG.model, num_classes=len(CLASSES), mean_color=run.mean_color)
     optimizer = make_optimizer(CONFIG.train)
-    state = init_state(model, optimizer, photo_size=PHOTO_SIZE, num_channels=3, seed=0)
+    channels = len(mean_color)
+    state = init_state(model, optimizer, photo_size=PHOTO_SIZE, num_channels=channels, seed=0)
     # Logits far enough apart to tell photos from each other.
     variables = jax.tree.map(lambda leaf: leaf * 2, state.variables)
     store = CheckpointStore(workdir / "best", keep=1)
@@ -152,7 +162,8 @@ def go_live():
         def go_live(app, limits=None):
             opened, stop = bind("127.0.0.1", 0), threading.Event()
             server = listen(app, opened, limits=limits or Limits())
-            thread = threading.Thread(target=lambda: serve(server, stopping=stop.is_set))
+            options = {"stopping": stop.is_set, "on_stop": lambda: announce_stop(app)}
+            thread = threading.Thread(target=serve, args=(server,), kwargs=options)
             thread.start()
             stack.callback(thread.join, 20)
             stack.callback(stop.set)

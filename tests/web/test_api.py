@@ -53,10 +53,22 @@ def test_only_bad_photos_are_422(client):
     assert response.json["predictions"] == []
 
 
-def test_too_many_photos(client, photo):
-    response = post(client, *[(photo, f"{i}.jpg") for i in range(9)])
+@pytest.mark.parametrize("count", [9, 31])
+def test_too_many_photos(client, photo, count):
+    response = post(client, *[(photo, f"{i}.jpg") for i in range(count)])
     assert response.status_code == 400
     assert "at most 8" in response.json["error"]
+
+
+@pytest.mark.parametrize(("count", "length"), [(1, 600_000), (40, 1)])
+def test_too_long_and_too_many_fields_are_not_too_many_bytes(client, count, length):
+    field = b'--b\r\nContent-Disposition: form-data; name="photo"\r\n\r\n%s\r\n' % (b"x" * length)
+    body, kind = field * count + b"--b--\r\n", "multipart/form-data; boundary=b"
+    response = client.post("/api/v1/predict", data=body, content_type=kind)
+    assert response.status_code == 400
+    assert response.json["error"] == (
+        "Send at most 8 photos at once, each as a file (curl -F photo=@a.jpg)."
+    )
 
 
 def test_photos_of_many_requests_do_not_change_each_other(build, predictor):

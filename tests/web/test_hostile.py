@@ -2,6 +2,7 @@
 
 import http.client
 import io
+import json
 import socket
 import struct
 import time
@@ -89,8 +90,8 @@ def test_too_large(server):
 
 
 def test_far_too_large_is_not_even_received(server):
-    head = "POST /api/v1/predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5000000000\r\n\r\n"
-    assert b" 413 " in exchange(server, head.encode())
+    head = b"POST /api/v1/predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5000000000\r\n\r\n"
+    assert refusal(server, head) == (413, "That is more than 1 MB at once.")
 
 
 @pytest.mark.parametrize("size", [1_100_000, 3_000_000])
@@ -182,7 +183,15 @@ def test_two_files_inside_one_field(server, photo):
 
 def test_a_huge_header(server):
     head = b"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + b"x" * 200_000 + b"\r\n\r\n"
-    assert b" 431 " in exchange(server, head)
+    assert refusal(server, head) == (
+        431,
+        "Request Header Fields Too Large: exceeds max_header of 32768.",
+    )
+
+
+def test_a_malformed_header(server):
+    head = b"GET / HTTP/1.1\r\nHost: localhost\r\nContent-Length: -1\r\n\r\n"
+    assert refusal(server, head) == (400, "Bad Request: Content-Length is invalid.")
 
 
 @pytest.mark.parametrize(
@@ -192,15 +201,22 @@ def test_what_is_no_request(server, line):
     assert exchange(server, line)[9:12] in (b"400", b"505", b"")
 
 
-def exchange(live, content):
-    """Sends bytes, and returns what comes back until the server closes or is silent."""
+def refusal(live, content):
+    """Sends bytes, and returns the status and the error that come back as JSON."""
+    head, _, body = exchange(live, content, whole=True).partition(b"\r\n\r\n")
+    assert b"content-type: application/json" in head.lower()
+    return int(head[9:12]), json.loads(body)["error"]
+
+
+def exchange(live, content, *, whole=False):
+    """Sends bytes, and returns what comes back: the headers, or all until the server closes."""
     with socket.create_connection(("127.0.0.1", live.port), timeout=5) as connection:
+        received = b""
         try:
             connection.sendall(content)
-            received = b""
             while data := connection.recv(65536):
                 received += data
-                if b"\r\n\r\n" in received:
+                if b"\r\n\r\n" in received and not whole:
                     break
         except (ConnectionResetError, BrokenPipeError):
             pass

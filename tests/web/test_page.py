@@ -77,6 +77,15 @@ def test_nothing_chosen(client):
     assert "<html" in response.text
 
 
+@pytest.mark.parametrize("count", [9, 31])
+def test_too_many_photos_at_once(client, photo, count):
+    files = [part(photo) for _ in range(count)]
+    response = client.post("/", data={"photo": files}, headers={"Accept": "text/html"})
+    assert response.status_code == 400
+    assert "at most 8" in response.text
+    assert "curl" not in response.text
+
+
 def test_examples(client, predictor):
     assert client.get("/examples/0.jpg").mimetype == "image/jpeg"
     assert client.get("/examples/9.jpg").status_code == 404
@@ -121,8 +130,8 @@ def test_choices():
     assert choices(list("abcdefg")) == "Which of 7 classes?"
 
 
-def _bin(low, n, correct):
-    return {"low": low, "high": low + 0.25, "n": n, "correct": correct}
+def _bin(low, n, correct, *, width=0.25):
+    return {"low": low, "high": low + width, "n": n, "correct": correct}
 
 
 def test_what_being_this_sure_meant():
@@ -132,9 +141,32 @@ def test_what_being_this_sure_meant():
     )
     assert certainty_in_words(evidence, 1.0) == certainty_in_words(evidence, 0.75)
     assert certainty_in_words(evidence, 0.5).startswith("Of 1 test photo it")
-    evidence["reliability"][0]["n"] = 0
-    assert "never this sure" in certainty_in_words(evidence, 0.6)
     assert "not been tested" in certainty_in_words(None, 0.6)
+
+
+def _tested_on(*counts):
+    """A test with as many photos in each bin from 50 % on."""
+    bins = [_bin(0.5 + 0.1 * i, n, n, width=0.1) for i, n in enumerate(counts)]
+    return {"split": "test", "n": sum(counts), "reliability": bins}
+
+
+@pytest.mark.parametrize(
+    ("counts", "others"),
+    [
+        ((0, 0, 8, 22), "surer of all 30 test photos than of this one"),
+        ((30, 0, 0, 0), "less sure of all 30 test photos than of this one"),
+        ((8, 0, 0, 22), "about this sure of none of 30 test photos"),
+        ((0, 0, 0, 1), "surer of the one test photo than of this one"),
+    ],
+)
+def test_a_test_without_photos_it_was_as_sure_of(counts, others):
+    assert certainty_in_words(_tested_on(*counts), 0.65) == (
+        f"It was {others}, so nobody knows how often it is right when it is 60 to 70 % sure."
+    )
+
+
+def test_a_test_without_photos_says_nothing():
+    assert "not been tested" in certainty_in_words(_tested_on(0, 0), 0.65)
 
 
 def test_tests_of_other_weights_are_not_shown(workdir, silent_workdir, predictor):

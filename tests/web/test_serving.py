@@ -1,6 +1,9 @@
 """Waiting, refusing, and stopping without losing anybody's answer."""
 
+import contextlib
 import dataclasses
+import http.client
+import math
 import re
 import signal
 import socket
@@ -96,7 +99,7 @@ def test_who_waits_is_answered_together_with_others(slow_app, slow, photo):
 
 @pytest.mark.parametrize("path", ["/api/v1/predict", "/cards", "/"])
 def test_a_full_house_sends_others_away(slow_app, slow, photo, path):
-    app, results = slow_app(queue=2), []
+    app, results = slow_app(queue=2, max_photos=2), []
     threads = [in_thread(results, post, app, photo) for _ in range(2)]
     assert slow.started.wait(20)
     house = app.extensions["stn_jax"].answerer._house
@@ -113,15 +116,20 @@ def test_a_full_house_sends_others_away(slow_app, slow, photo, path):
 
 
 def test_photos_beyond_the_queue_are_sent_away_together(slow_app, slow, photo):
-    app, results = slow_app(queue=4), []
-    thread = in_thread(results, post, app, photo)
+    app, results = slow_app(queue=4, max_photos=4), []
+    threads = [in_thread(results, post, app, photo)]
     assert slow.started.wait(20)
-    response = post(app, photo, count=5)
+    threads.append(in_thread(results, post, app, photo))
+    batcher = app.extensions["stn_jax"].answerer.batcher
+    _wait_for(lambda: batcher.waiting == 1)
+    response = post(app, photo, count=4)
     assert response.status_code == 503
     assert "Too many photos are waiting" in response.json["error"]
-    assert app.extensions["stn_jax"].answerer.batcher.waiting == 0
+    assert batcher.waiting == 1
     slow.go.set()
-    thread.join()
+    for thread in threads:
+        thread.join()
+    assert results == [200, 200]
 
 
 def test_a_request_is_given_up_after_its_time(slow_app, slow, photo):
@@ -191,6 +199,36 @@ def test_a_stop_finishes_what_is_under_way(slow_app, slow, go_live, photo):
     assert not live.thread.is_alive()
 
 
+def test_readiness_ends_as_soon_as_a_stop_is_seen(live):
+    with _kept(live.port) as kept, _half_an_upload(live.port):
+        assert _readiness(kept) == (200, b"ready\n")
+        live.stop.set()
+        _wait_for(lambda: _refused(live.port))
+        assert _readiness(kept) == (503, b"stopping\n")
+    live.thread.join(20)
+    assert not live.thread.is_alive()
+
+
+def _kept(port):
+    """A connection for many requests; a server that stops takes no new ones."""
+    return contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=20))
+
+
+def _readiness(kept):
+    kept.request("GET", "/readyz")
+    response = kept.getresponse()
+    return response.status, response.read()
+
+
+@contextlib.contextmanager
+def _half_an_upload(port):
+    """A request that is under way until it is broken off."""
+    head = b"POST /api/v1/predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+        connection.sendall(head + b"x" * 500)
+        yield
+
+
 def _refused(port):
     try:
         socket.create_connection(("127.0.0.1", port), timeout=1).close()
@@ -236,6 +274,27 @@ def test_limits_must_be_positive(option):
         Limits(**{option: Limits.__dataclass_fields__[option].type(0)})
 
 
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("queue", 100_000),
+        ("max_megabytes", math.inf),
+        ("time_limit", math.inf),
+        ("time_limit", math.nan),
+        ("upload_limit", math.inf),
+    ],
+)
+def test_limits_must_be_finite_and_no_more_than_a_server_bears(option, value):
+    with pytest.raises(ConfigError, match=f"{option.replace('_', '-')} .* at most"):
+        Limits(**{option: value})
+
+
+def test_as_many_photos_as_one_request_may_have_can_wait():
+    Limits(max_photos=4, queue=4)
+    with pytest.raises(ConfigError, match=r"max-photos 8 must be at most --limits\.queue 4"):
+        Limits(queue=4)
+
+
 def call(monkeypatch, *arguments):
     monkeypatch.setattr(sys, "argv", ["serve.py", *map(str, arguments)])
     return cli.run(serve_program.main)
@@ -255,11 +314,19 @@ def test_bad_command_lines_say_what_to_do(monkeypatch, capsys, tmp_path, silent_
         assert error.count("\n") == 1
 
 
-def test_limits_that_cannot_be(monkeypatch, capsys, silent_workdir):
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--limits.queue", 0), "--limits.queue 0 must be positive"),
+        (("--limits.queue", 4), "--limits.max-photos 8 must be at most"),
+        (("--limits.max-megabytes", "inf"), "--limits.max-megabytes inf must be"),
+    ],
+)
+def test_limits_that_cannot_be(monkeypatch, capsys, tmp_path, options, message):
     with pytest.raises(SystemExit) as exit_status:
-        call(monkeypatch, "--workdir", silent_workdir, "--limits.queue", 0)
+        call(monkeypatch, "--workdir", tmp_path, *options)
     assert exit_status.value.code == 2
-    assert "--limits.queue 0 must be positive" in capsys.readouterr().err
+    assert message in " ".join(capsys.readouterr().err.split())
 
 
 def test_a_damaged_workdir(monkeypatch, capsys, tmp_path, silent_workdir):
@@ -281,7 +348,12 @@ def test_the_program_from_start_to_sigterm(workdir, photo):
             assert requests.get(f"{url}/readyz", timeout=20).text == "ready\n"
             answer = requests.post(f"{url}/api/v1/predict", files={"photo": photo}, timeout=20)
             assert answer.status_code == 200
-            process.send_signal(signal.SIGTERM)
+            port = int(url.rpartition(":")[2])
+            with _kept(port) as kept, _half_an_upload(port):
+                assert _readiness(kept)[0] == 200
+                process.send_signal(signal.SIGTERM)
+                _wait_for(lambda: _refused(port))
+                assert _readiness(kept) == (503, b"stopping\n")
             assert process.wait(20) == 0
             assert process.stdout.read() == "stopped\n"
         finally:
