@@ -102,9 +102,9 @@ def summarise(runs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     Returns:
       One row for each task, transform and head (None without a transformer), in the order they
       first came: the error of each seed, their mean and standard deviation (None of one seed) in %,
-      the counts over all seeds with the 95 % interval of their rate, which knows nothing of the
-      spread of seeds, the paper's error (None where it gives none), and the median of the CPU
-      seconds.
+      the counts over all seeds, the 95 % interval of the mean for as many digits as one test has
+      (it knows nothing of the spread of seeds), the paper's error (None where it gives none), and
+      the median of the CPU seconds.
     """
     groups: dict[tuple[Task, Transform, Head | None], list[Mapping[str, Any]]] = {}
     for each in runs:
@@ -117,7 +117,8 @@ def _row(
 ) -> dict[str, Any]:
     errors = [100 * each["wrong"] / each["digits"] for each in seeds]
     wrong, digits = (sum(each[name] for each in seeds) for name in ("wrong", "digits"))
-    interval = wilson(wrong, digits)
+    # Every seed is tested on the same digits.
+    interval = wilson(round(wrong / len(seeds)), digits // len(seeds))
     return {
         "task": task,
         "transform": transform,

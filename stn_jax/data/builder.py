@@ -5,6 +5,7 @@ all photos lie in one TFDS split, and training, validation and test are lists of
 another seed, another test size or another answer to duplicates costs no new import.
 """
 
+import collections
 import contextlib
 import hashlib
 import io
@@ -44,8 +45,9 @@ _SMALLEST_SHARD, _LARGEST_SHARD, _SHARDS = 8, 256, 64
 class PhotoSource:
     """Some of the prepared photos, as a random-access source.
 
-    `source[i]` is a dict of photo (uint8 RGB at the configured size), label, file, group, box
-    (float32 x0, y0, x1, y1 in photo pixels; NaN where unknown) and metadata (JSON).
+    `source[i]` is a dict of photo (uint8 RGB at the configured size), label, file, group (its
+    patient, or the first of its copies; "" for none), box (float32 x0, y0, x1, y1 in photo pixels;
+    NaN where unknown) and metadata (JSON).
 
     Attributes:
       labels: class index of every photo, int32, without reading any.
@@ -57,11 +59,13 @@ class PhotoSource:
         places: Sequence[int],
         *,
         labels: Sequence[int],
+        groups: Sequence[str],
         size: tuple[int, int],
         fill_color: tuple[float, float, float],
     ):
         self._stored = stored
         self._places = places
+        self._groups = groups
         self._size = size
         self._fill_color = fill_color
         self.labels = np.asarray(labels, np.int32)
@@ -77,7 +81,7 @@ class PhotoSource:
             "photo": pad(pixels, self._size, self._fill_color),
             "label": int(record["label"]),
             "file": record["file"].decode(),
-            "group": record["group"].decode(),
+            "group": self._groups[index],
             "box": record["box"] + np.float32([left, top, left, top]),
             "metadata": record["metadata"].decode(),
         }
@@ -278,6 +282,7 @@ def _divide(source: Source, directory: Path, data: DataConfig) -> PhotoDataset:
         split: [place for place, name in zip(stay, names, strict=True) if name == split]
         for split in SPLITS
     }
+    groups = _groups(photos, verdict.units)
     mean_color = _mean_color([photos[place] for place in places["train"]])
     return PhotoDataset(
         splits={
@@ -285,6 +290,7 @@ def _divide(source: Source, directory: Path, data: DataConfig) -> PhotoDataset:
                 stored,
                 places[split],
                 labels=[photos[place].label for place in places[split]],
+                groups=[groups[place] for place in places[split]],
                 size=tuple(data.photo_size),
                 fill_color=mean_color,
             )
@@ -305,6 +311,18 @@ def _divide(source: Source, directory: Path, data: DataConfig) -> PhotoDataset:
             warnings=source.listing.warnings,
         ),
     )
+
+
+def _groups(photos: Sequence[Imported], units: Sequence[str]) -> list[str]:
+    """The patient of each photo, or the first of its copies; "" where it is known to stand alone.
+
+    Copies tell no more than one photo, so an evaluation must not count them as several.
+    """
+    count = collections.Counter(units)
+    return [
+        unit if photo.entry.group or count[unit] > 1 else ""
+        for photo, unit in zip(photos, units, strict=True)
+    ]
 
 
 def _fingerprint(source: Source, places: Mapping[str, Sequence[int]]) -> str:

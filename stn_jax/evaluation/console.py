@@ -76,8 +76,8 @@ def _remarks(metrics: Mapping[str, Any]) -> Iterator[str]:
         if chosen["accepted"] == metrics["n"]:
             when = "Answers every photo"
         yield (
-            f"{when}: decided on validation photos, so that at most "
-            f"{chosen['target_error']:.0%} of answers are wrong."
+            f"{when}: decided on validation photos, so that, with {chosen['confidence']:.0%} "
+            f"certainty, at most {chosen['target_error']:.0%} of answers are wrong."
         )
     elif chosen.get("reason"):
         yield f"No answers: {chosen['reason']}."

@@ -1,8 +1,10 @@
 """What validation photos alone decide: the temperature, and when to answer."""
 
 import dataclasses
+import hashlib
 
 import numpy as np
+from jaxtyping import Int
 
 from stn_jax.evaluation.calibration import fit_temperature
 from stn_jax.evaluation.intervals import group_members
@@ -27,16 +29,15 @@ def decide(
 ) -> Decision:
     """Fits the temperature and chooses the threshold; needs no other table, and sees none.
 
-    The temperature is fitted on every photo. The threshold's promise counts independent photos,
-    so of each group (patient) only the first photo counts.
+    The temperature is fitted on every photo. The threshold's promise counts independent photos:
+    one of each group (patient), and is about such photos, one of each.
 
     Raises:
       ValueError: without validation photos.
     """
     temperature = fit_temperature(validation.label, validation.raw)
     calibrated = validation.calibrated(temperature=temperature, threshold=None)
-    one_a_group = np.array([members[0] for members in group_members(validation.group)])
-    independent = calibrated.rows(one_a_group)
+    independent = calibrated.rows(_one_of_each_group(validation))
     selection = choose_threshold(
         independent.confidence,
         independent.correct,
@@ -44,3 +45,13 @@ def decide(
         certainty=certainty,
     )
     return Decision(temperature, selection)
+
+
+def _one_of_each_group(table: PredictionTable) -> Int[np.ndarray, " group"]:
+    """Places of one photo of each group, as good as drawn: the first by name could be of a class.
+
+    Names begin with the class where folders are classes.
+    """
+    draws = [hashlib.sha256(file.encode()).digest() for file in table.file]
+    members = group_members(table.group)
+    return np.array([min(photos, key=lambda place: draws[place]) for photos in members])

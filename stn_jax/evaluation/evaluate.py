@@ -338,7 +338,7 @@ def may_have_same_photos(run: Run, other: Run) -> bool:
 def _compared(table: PredictionTable, name: str, other: PredictionTable) -> dict[str, Any]:
     if other.file != table.file or _names_of_labels(other) != _names_of_labels(table):
         raise TableError(f"--compare: {name} was evaluated on other photos")
-    return {"name": name, **paired(table.correct, other.correct)}
+    return {"name": name, **paired(table.correct, other.correct, table.group)}
 
 
 def _names_of_labels(table: PredictionTable) -> list[str]:

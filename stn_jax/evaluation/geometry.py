@@ -7,8 +7,7 @@ the crop's top left. A box is (x0, y0, x1, y1) in photo pixels. Sizes are (heigh
 import math
 
 import numpy as np
-from jaxtyping import Float, Shaped
-from PIL import Image, ImageDraw
+from jaxtyping import Bool, Float, Shaped
 
 
 def box_corners(box: Shaped[np.ndarray, "4"]) -> Float[np.ndarray, "4 2"]:
@@ -81,26 +80,29 @@ def lesion_overlap(
     size = polygon_area(box_corners(lesion))
     union = size + polygon_area(area) - common
     centre = (lesion[:2] + lesion[2:]) / 2
-    return common / size, common / union, contains(area, centre)
+    return common / size, common / union, bool(contains(area, centre))
 
 
-def contains(area: Shaped[np.ndarray, "4 2"], point: Shaped[np.ndarray, "2"]) -> bool:
-    """Whether a point lies inside a convex area, its edge included, whichever way round it is."""
+def contains(
+    area: Shaped[np.ndarray, "4 2"], points: Shaped[np.ndarray, "*points 2"]
+) -> Bool[np.ndarray, "*points"]:
+    """Whether points lie inside a convex area, its edge included, whichever way round it is.
+
+    Nothing lies inside an area that has collapsed.
+    """
     sides = np.roll(area, -1, axis=0) - area
-    to_point = point - area
-    turns = sides[:, 0] * to_point[:, 1] - sides[:, 1] * to_point[:, 0]
-    return bool((turns >= 0).all() or (turns <= 0).all())
+    to_points = points[..., None, :] - area
+    turns = sides[:, 0] * to_points[..., 1] - sides[:, 1] * to_points[..., 0]
+    inside = (turns >= 0).all(axis=-1) | (turns <= 0).all(axis=-1)
+    return np.asarray(inside & (polygon_area(area) > 0))
 
 
 def share_of_mask(area: Shaped[np.ndarray, "4 2"], mask: Shaped[np.ndarray, "h w"]) -> float | None:
-    """Share of a mask's pixels inside the crop; None for an empty mask."""
+    """Share of a mask's pixels whose centres are inside the crop; None for an empty mask."""
     if not mask.any():
         return None
-    height, width = mask.shape
-    drawn = Image.new("1", (width, height))
-    # Pixel centres are at half pixels here, at whole numbers in the drawing.
-    ImageDraw.Draw(drawn).polygon([(float(x) - 0.5, float(y) - 0.5) for x, y in area], fill=1)
-    return float((np.asarray(drawn) & mask).sum() / mask.sum())
+    centres = np.argwhere(mask)[:, ::-1] + 0.5
+    return float(contains(area, centres).mean())
 
 
 def mask_box(mask: Shaped[np.ndarray, "h w"]) -> Float[np.ndarray, "4"]:

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
-from jaxtyping import Int, Shaped
+from jaxtyping import Bool, Int, Shaped
 from scipy import stats
 
 
@@ -39,14 +39,44 @@ def wilson(successes: int, trials: int, *, confidence: float = 0.95) -> Interval
     _check(successes, trials, confidence)
     if trials == 0:
         return Interval(None, None, None, "no photo to count")
+    return _score_interval(successes / trials, float(trials), confidence=confidence)
+
+
+def _score_interval(share: float, trials: float, *, confidence: float = 0.95) -> Interval:
     z = stats.norm.isf((1 - confidence) / 2)
-    share = successes / trials
     middle = (share + z**2 / (2 * trials)) / (1 + z**2 / trials)
     half = z * np.sqrt(share * (1 - share) / trials + z**2 / (4 * trials**2)) / (1 + z**2 / trials)
     # At the ends the exact limits are 0 and 1; rounding would leave them just beside.
-    low = 0.0 if successes == 0 else float(middle - half)
-    high = 1.0 if successes == trials else float(middle + half)
+    low = 0.0 if share == 0 else float(middle - half)
+    high = 1.0 if share == 1 else float(middle + half)
     return Interval(share, low, high)
+
+
+def rate(happened: Bool[np.ndarray, " photo"], groups: Shaped[np.ndarray, " photo"]) -> Interval:
+    """Share of photos of which something is true, with a 95 % interval that knows of patients.
+
+    Wilson's interval, for as many independent photos as these are worth: their number divided by
+    the design effect, which is the share's variance between groups over what it would be if all
+    photos were independent. Where all or none are so, that says nothing, and groups are counted.
+
+    Source: Rao and Scott 1992, "A simple method for the analysis of clustered binary data".
+
+    Args:
+      happened: of each photo.
+      groups: the group (patient) of each photo; "" stands for a group of its own.
+    """
+    members, count = group_members(groups), len(happened)
+    if len(members) == count:
+        return wilson(int(happened.sum()), count)
+    share = float(happened.mean())
+    if len(members) < 2:
+        return Interval(share, None, None, "all photos are of one group")
+    if share in (0, 1):
+        return _score_interval(share, float(len(members)))
+    excess = np.array([happened[photos].sum() - share * len(photos) for photos in members])
+    variance = len(members) / (len(members) - 1) * (excess**2).sum() / count**2
+    design_effect = max(1.0, variance / (share * (1 - share) / count))
+    return _score_interval(share, count / design_effect)
 
 
 def clopper_pearson(successes: int, trials: int, *, confidence: float = 0.95) -> Interval:
@@ -106,7 +136,8 @@ def bootstrap(
 
     Returns:
       The statistic of all photos, with its interval; both undefined with a reason where the
-      statistic is undefined, or where it was in more than one draw of twenty.
+      statistic is undefined, or where it was in more than one draw of twenty; without a range,
+      too, where nearly all draws are alike, as those of a perfect order of few photos are.
     """
     value = statistic(np.ones(len(groups), int)) if len(groups) else None
     if value is None:
@@ -119,6 +150,8 @@ def bootstrap(
     if len(draws) < 0.95 * repeats:
         return Interval(value, None, None, "too few photos: undefined in many bootstrap draws")
     low, high = np.quantile(draws, [(1 - confidence) / 2, (1 + confidence) / 2])
+    if low == high:
+        return Interval(value, None, None, "too few photos: the same in every bootstrap draw")
     return Interval(value, float(low), float(high))
 
 

@@ -6,9 +6,9 @@ Where a metric is undefined (no photo, one class only) it is None, never 0 or 1.
 import dataclasses
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Shaped
 
-from stn_jax.evaluation.intervals import Interval, wilson
+from stn_jax.evaluation.intervals import Interval, rate, wilson
 
 
 def check_probabilities(probabilities: Float[np.ndarray, "photo label"]) -> None:
@@ -55,16 +55,19 @@ class ClassScores:
     """Share of the photos called so that are of the class."""
 
 
-def class_scores(confusion: Int[np.ndarray, "label label"], index: int) -> ClassScores:
-    """Sensitivity, specificity and precision of class `index`."""
-    true_positive = int(confusion[index, index])
-    actual = int(confusion[index].sum())
-    called = int(confusion[:, index].sum())
-    others = int(confusion.sum()) - actual
+def class_scores(
+    label: Int[np.ndarray, " photo"],
+    predicted: Int[np.ndarray, " photo"],
+    index: int,
+    *,
+    groups: Shaped[np.ndarray, " photo"],
+) -> ClassScores:
+    """Sensitivity, specificity and precision of class `index`; see `rate` for `groups`."""
+    actual, called = label == index, predicted == index
     return ClassScores(
-        sensitivity=wilson(true_positive, actual),
-        specificity=wilson(others - (called - true_positive), others),
-        precision=wilson(true_positive, called),
+        sensitivity=rate(called[actual], groups[actual]),
+        specificity=rate(~called[~actual], groups[~actual]),
+        precision=rate(actual[called], groups[called]),
     )
 
 

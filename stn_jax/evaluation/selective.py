@@ -7,10 +7,14 @@ How: fix, before looking, at most `CANDIDATES` numbers of photos to accept. For 
 among the photos more confident than the next one in line are binomial with that threshold's true
 error, whatever the confidences are. So an exact binomial test at level (1 - confidence) /
 candidates misleads with at most that probability, and by the union bound any of them does with
-at most 1 - confidence. The lowest threshold that passes is taken. Nothing is assumed about the
-model, nor that its error grows as the threshold falls. Because candidates are counts and not
-confidences, a temperature fitted on the same photos changes nothing for two classes (for more, it
-can reorder photos, by one number fitted on all of them).
+at most 1 - confidence. The lowest threshold that passes is taken. Because candidates are counts and
+not confidences, a temperature fitted on the same photos changes nothing for two classes (for more,
+it can reorder photos, by one number fitted on all of them).
+
+It is not assumed that the model's error grows as the threshold falls. It is assumed that new photos
+are drawn as the validation photos were, with the same mixture of classes, and that these did not
+choose the model. Where they chose its best weights, too, a promise that rests on fewer than about
+60 photos is weaker than it says; with more, the correction for the thresholds covers that choice.
 
 Sources: Geifman and El-Yaniv 2017, "Selective classification for deep neural networks" (the
 binomial bound); Angelopoulos, Bates, Candes, Jordan and Lei 2021, "Learn then test" (thresholds as
@@ -49,7 +53,7 @@ class Selection:
     error_bound: float | None
     """The true error is at most this, with the given confidence, corrected."""
     photos_needed: int | None = None
-    """Where there is no threshold: about how many more validation photos it would take."""
+    """Where there is no threshold: how many more validation photos it would take at least."""
     reason: str | None = None
 
 
@@ -127,16 +131,17 @@ def _strictly_above(falling: Float[np.ndarray, " photo"], count: int) -> int:
 def _photos_needed(
     wrong: Bool[np.ndarray, " photo"], *, target_error: float, certainty: float
 ) -> tuple[int | None, str]:
-    """About how many more photos a promise takes, if more photos look like these.
+    """How many more photos a promise takes at least, if more photos look like these.
 
-    Where no photo is wrong, what the binomial test takes without an error; elsewhere its normal
-    approximation. At the coverage where it takes fewest.
+    Where no photo is wrong, what one binomial test takes without an error; elsewhere the normal
+    approximation of one of several, at the coverage where it takes fewest.
     """
     n, risk = len(wrong), (1 - certainty) / CANDIDATES
     faultless = math.log(risk) / math.log(1 - target_error)
+    all_right = math.ceil(math.log(1 - certainty) / math.log(1 - target_error))
     too_few = "too few validation photos for a promise"
-    if not n:
-        return math.ceil(faultless), too_few
+    if not wrong.any():
+        return max(1, all_right - n), too_few
     accepted = np.unique(np.ceil(n * np.arange(1, CANDIDATES + 1) / CANDIDATES)).astype(int)
     errors = np.cumsum(wrong)[accepted - 1]
     # Half an error more than seen.

@@ -9,11 +9,11 @@ import itertools
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Shaped
 
 from stn_jax.evaluation import geometry, metrics, selective
 from stn_jax.evaluation.decision import Decision
-from stn_jax.evaluation.intervals import Interval, bootstrap, mcnemar, wilson
+from stn_jax.evaluation.intervals import Interval, bootstrap, mcnemar, rate
 from stn_jax.evaluation.table import PredictionTable
 
 PAPER_CUTOFF = 0.95
@@ -49,11 +49,12 @@ def summarise(
         "split": split,
         "n": len(test),
         "groups": len(set(test.group) - {""}),
+        "ungrouped": int((test.group == "").sum()),
         "classes": list(test.classes),
         "class_counts": dict(zip(test.classes, confusion.sum(axis=1).tolist(), strict=True)),
         "confusion": confusion.tolist(),
         "correct": correct,
-        "accuracy": wilson(correct, len(test)).to_json(),
+        "accuracy": rate(test.correct, test.group).to_json(),
         "balanced_accuracy": metrics.balanced_accuracy(confusion),
         "per_class": per_class,
         **_ranking(test, per_class, repeats),
@@ -80,7 +81,7 @@ def accepted_from(table: PredictionTable, threshold: float) -> dict:
 
 def _accepted(table: PredictionTable, accepted: Bool[np.ndarray, " photo"]) -> dict:
     n, right = int(accepted.sum()), int(table.correct[accepted].sum())
-    interval = wilson(right, n)
+    interval = rate(table.correct[accepted], table.group[accepted])
     if not n:
         interval = Interval(None, None, None, "no photo is accepted")
     coverage = n / len(table) if len(table) else None
@@ -90,7 +91,7 @@ def _accepted(table: PredictionTable, accepted: Bool[np.ndarray, " photo"]) -> d
 def _per_class(table: PredictionTable, confusion: np.ndarray, repeats: int) -> dict:
     found = {}
     for index, name in enumerate(table.classes):
-        scores = metrics.class_scores(confusion, index)
+        scores = metrics.class_scores(table.label, table.predicted, index, groups=table.group)
         found[name] = {
             "n": int(confusion[index].sum()),
             **{f.name: getattr(scores, f.name).to_json() for f in dataclasses.fields(scores)},
@@ -216,7 +217,7 @@ def _stn(table: PredictionTable, photo_size: tuple[int, int] | None) -> dict:
         if len(table)
         else [],
         "baselines": {
-            name: paired(table.correct, predicted == table.label)
+            name: paired(table.correct, predicted == table.label, table.group)
             for name, predicted in table.baselines.items()
         },
     }
@@ -258,9 +259,14 @@ def _spread(values: Float[np.ndarray, " photo"]) -> dict | None:
 
 
 def paired(
-    ours: Bool[np.ndarray, " photo"], theirs: Bool[np.ndarray, " photo"]
+    ours: Bool[np.ndarray, " photo"],
+    theirs: Bool[np.ndarray, " photo"],
+    groups: Shaped[np.ndarray, " photo"],
 ) -> dict[str, object]:
-    """Compares which photos two classifiers have right: the other's count, and McNemar's test."""
+    """Compares which photos two classifiers have right: the other's count, and McNemar's test.
+
+    The test takes photos for independent, also those of one group.
+    """
     ours_only, theirs_only = int((ours & ~theirs).sum()), int((theirs & ~ours).sum())
     p = mcnemar(ours_only, theirs_only)
     test = {"ours_only": ours_only, "theirs_only": theirs_only, "p": p}
@@ -269,7 +275,7 @@ def paired(
     correct = int(theirs.sum())
     return {
         "correct": correct,
-        "accuracy": wilson(correct, len(theirs)).to_json(),
+        "accuracy": rate(theirs, groups).to_json(),
         "mcnemar": test,
     }
 
@@ -281,10 +287,11 @@ def _lesion(table: PredictionTable, located: Bool[np.ndarray, " photo"]) -> dict
     pairs = zip(table.area[known], table.lesion[known], strict=True)
     overlaps = [geometry.lesion_overlap(area, lesion) for area, lesion in pairs]
     inside = table.lesion_inside[known]
-    hits = int(sum(hit for _, _, hit in overlaps))
+    hits = np.array([hit for _, _, hit in overlaps])
+    centre_inside = rate(hits, table.group[known])
     return {
         "n": int(known.sum()),
-        "centre_inside": {"count": hits, **wilson(hits, int(known.sum())).to_json()},
+        "centre_inside": {"count": int(hits.sum()), **centre_inside.to_json()},
         "share_inside": _spread(inside[np.isfinite(inside)]),
         "iou": _spread(np.array([iou for _, iou, _ in overlaps])),
     }
@@ -308,7 +315,7 @@ def _slice(table: PredictionTable, members: Bool[np.ndarray, " photo"]) -> dict:
     return {
         "n": n,
         "correct": right,
-        "accuracy": wilson(right, n).to_json(),
+        "accuracy": rate(table.correct[members], table.group[members]).to_json(),
         "accepted": int(table.accepted[members].sum()),
     }
 

@@ -12,6 +12,7 @@ SHOWN = (
     "split",
     "n",
     "groups",
+    "ungrouped",
     "classes",
     "class_counts",
     "confusion",

@@ -348,6 +348,9 @@ def test_copies_within_a_class_never_straddle_splits(data):
     for number in range(24):
         assert homes[f"eczema/{number:03d}.png"] == homes[f"eczema/copy{number:03d}.png"]
     assert len(dataset.report["duplicates"]) == 24
+    groups = {item["file"]: item["group"] for split in dataset.splits.values() for item in split}
+    assert groups["eczema/003.png"] == groups["eczema/copy003.png"] == "eczema/003.png"
+    assert groups["psoriasis/003.png"] == ""
 
 
 def test_a_photo_in_two_given_splits_stops_or_leaves_the_test_alone(tmp_path, make_folder):

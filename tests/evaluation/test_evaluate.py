@@ -265,6 +265,39 @@ def test_names_with_brackets_are_printed_as_they_are(make_predictions, tmp_path)
         assert name in console.file.getvalue()
 
 
+def test_the_report_says_what_its_promise_is_about_and_when_the_test_contradicts_it(
+    make_predictions, tmp_path
+):
+    write_table(make_predictions(300, sharpness=4.0), tmp_path / "predictions_val.csv")
+    for sharpness, contradicted in ((4.0, False), (1.0, True)):
+        write_table(make_predictions(300, sharpness=sharpness), tmp_path / "predictions.csv")
+        evaluate_predictions(tmp_path / "predictions.csv")
+        report = (tmp_path / "report.html").read_text()
+        assert "300 validation photos" in report
+        assert "150 validation photos, one of each patient: for photos drawn like those" in report
+        assert ("These photos contradict that." in report) is contradicted
+    assert "excluded: 150 groups in this split" in report
+    evaluate_predictions(tmp_path / "predictions_val.csv")
+    assert "150 of these very photos" in (tmp_path / "val/report.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("named", "words"),
+    [
+        (0, "unknown: no patients were named"),
+        (20, "excluded for 20 photos of 10 groups, unknown for 20"),
+    ],
+)
+def test_the_report_says_of_which_photos_the_patient_is_unknown(
+    make_predictions, tmp_path, named, words
+):
+    table = make_predictions(40)
+    group = np.where(np.arange(40) < named, table.group, "")
+    write_table(dataclasses.replace(table, group=group), tmp_path / "predictions.csv")
+    evaluate_predictions(tmp_path / "predictions.csv")
+    assert words in (tmp_path / "report.html").read_text()
+
+
 def test_validation_without_a_photo_is_refused_by_name(make_predictions, tmp_path):
     write_table(make_predictions(20), tmp_path / "predictions.csv")
     header = (tmp_path / "predictions.csv").read_text().splitlines()[0]

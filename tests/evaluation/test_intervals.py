@@ -8,8 +8,10 @@ from stn_jax.evaluation.intervals import (
     clopper_pearson,
     group_members,
     mcnemar,
+    rate,
     wilson,
 )
+from stn_jax.evaluation.metrics import Ranking
 
 
 @pytest.mark.parametrize(
@@ -101,6 +103,47 @@ def test_bootstrap_says_why_there_is_no_interval():
     lone = bootstrap(lambda drawn: 1.0, np.array(["a", "a"], object))
     assert "one group" in lone.reason
     assert bootstrap(lambda drawn: None, np.array(["", ""], object)).value is None
+
+
+def test_a_perfect_order_of_few_photos_has_no_range():
+    positive, score = np.arange(16) < 8, np.linspace(1, 0, 16)
+    interval = bootstrap(Ranking(positive, score).auroc, np.full(16, "", object))
+    assert interval.value == 1
+    assert interval.low is interval.high is None
+    assert "too few photos" in interval.reason
+
+
+def test_a_rate_of_independent_photos_is_wilsons():
+    happened = np.arange(50) < 31
+    assert rate(happened, np.full(50, "", object)) == wilson(31, 50)
+    assert rate(happened, np.arange(50).astype(str)) == wilson(31, 50)
+    assert rate(happened[:0], np.zeros(0, object)) == wilson(0, 0)
+
+
+def test_copies_make_a_rate_no_surer():
+    once = np.arange(40) < 31
+    copied = rate(np.repeat(once, 5), np.repeat(np.arange(40).astype(str), 5))
+    alone = wilson(31, 40)
+    assert copied.value == alone.value
+    assert copied.high - copied.low == pytest.approx(alone.high - alone.low, rel=0.03)
+    right = rate(np.ones(200, bool), np.repeat(np.arange(40).astype(str), 5))
+    assert right == wilson(40, 40)
+    one = rate(np.array([True, False]), np.array(["a", "a"], object))
+    assert (one.value, one.low) == (0.5, None)
+
+
+def test_a_rate_covers_the_truth_where_photos_of_a_patient_are_alike():
+    key = np.random.default_rng(0)
+    groups = np.repeat(np.arange(40).astype(str), 10)
+    covered = naive = 0
+    for _ in range(400):
+        easy = key.beta(1.2, 0.3, size=40)  # mean 0.8; correlation within a patient 0.4
+        happened = key.uniform(size=400) < np.repeat(easy, 10)
+        interval, plain = rate(happened, groups), wilson(int(happened.sum()), 400)
+        covered += interval.low < 0.8 < interval.high
+        naive += plain.low < 0.8 < plain.high
+    assert covered / 400 > 0.92
+    assert naive / 400 < 0.75
 
 
 def test_mcnemar_is_the_sign_test_on_disagreements():

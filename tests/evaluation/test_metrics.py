@@ -43,6 +43,10 @@ def test_metrics_agree_with_scikit_learn(photos):
             ),
         ),
     ]
+
+    def scores(index: int) -> metrics.ClassScores:
+        return metrics.class_scores(labels, predicted, index, groups=alone(labels))
+
     for index in range(classes):
         positive, score = labels == index, probabilities[:, index]
         pairs += [
@@ -52,20 +56,25 @@ def test_metrics_agree_with_scikit_learn(photos):
                 oracle.average_precision_score(positive, score),
             ),
             (
-                metrics.class_scores(confusion, index).sensitivity.value,
+                scores(index).sensitivity.value,
                 oracle.recall_score(positive, predicted == index),
             ),
             (
-                metrics.class_scores(confusion, index).specificity.value,
+                scores(index).specificity.value,
                 oracle.recall_score(~positive, predicted != index),
             ),
             (
-                metrics.class_scores(confusion, index).precision.value,
+                scores(index).precision.value,
                 oracle.precision_score(positive, predicted == index),
             ),
         ]
     ours, theirs = zip(*pairs, strict=True)
     np.testing.assert_allclose(ours, theirs, **EXACT)
+
+
+def alone(photos) -> np.ndarray:
+    """Groups of photos that belong to nobody."""
+    return np.full(len(photos), "", object)
 
 
 def test_curves_agree_with_scikit_learn(photos):
@@ -86,7 +95,7 @@ def test_a_table_worked_by_hand():
     predicted = np.array([0, 0, 1, 1, 0])
     confusion = metrics.confusion_matrix(labels, predicted, 2)
     assert confusion.tolist() == [[2, 1], [1, 1]]
-    scores = metrics.class_scores(confusion, 1)
+    scores = metrics.class_scores(labels, predicted, 1, groups=alone(labels))
     assert scores.sensitivity.value == 1 / 2
     assert scores.specificity.value == 2 / 3
     assert scores.precision.value == 1 / 2
@@ -112,7 +121,7 @@ def test_undefined_is_none_and_warns_of_nothing():
         assert metrics.negative_log_likelihood(none, nothing) is None
         assert metrics.brier(none, nothing) is None
         assert metrics.balanced_accuracy(np.zeros((2, 2), int)) is None
-        empty = metrics.class_scores(np.array([[3, 0], [0, 0]]), 1)
+        empty = metrics.class_scores(np.zeros(3, int), np.zeros(3, int), 1, groups=alone("abc"))
     assert empty.sensitivity.value is None
     assert empty.precision.reason
     assert empty.specificity.value == 1.0

@@ -1,5 +1,6 @@
 """metrics.json against tables that can be counted by hand."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -124,7 +125,7 @@ def test_zoom_and_lesion_by_hand():
 
 def test_paired_counts_by_hand():
     ours, theirs = np.array([True, True, True, False]), np.array([True, False, False, True])
-    assert paired(ours, theirs) == {
+    assert paired(ours, theirs, np.full(4, "", object)) == {
         "correct": 2,
         "accuracy": wilson(2, 4).to_json(),
         "mcnemar": {"ours_only": 2, "theirs_only": 1, "p": 1.0},
@@ -190,6 +191,7 @@ def test_what_validation_decides_is_applied_and_told(make_predictions):
 def test_one_photo_a_patient_backs_the_promise(make_predictions):
     """Twice the same photos, under the same patients, promise no more than once."""
     once = make_predictions(200)
+    once = dataclasses.replace(once, group=np.array(once.file, object))
     first = decide(once).selection
     twice = make_table(
         classes=once.classes,
@@ -198,8 +200,25 @@ def test_one_photo_a_patient_backs_the_promise(make_predictions):
         raw=np.concatenate([once.raw, once.raw]),
         group=np.concatenate([once.group, once.group]),
     )
-    for table in (once, twice):
-        selection = decide(table).selection
-        assert selection.n == 100
-        assert (selection.accepted, selection.errors) == (first.accepted, first.errors)
-        assert selection.error_bound == first.error_bound
+    selection = decide(twice).selection
+    assert selection.n == 200
+    assert (selection.accepted, selection.errors) == (first.accepted, first.errors)
+    assert selection.error_bound == first.error_bound
+
+
+@pytest.mark.parametrize("easy", ["a", "b"])
+def test_which_photo_of_a_patient_counts_has_nothing_to_do_with_its_class(easy):
+    """Each of 400 patients has an easy and a hard photo, always wrong, in folders of classes."""
+    label = np.tile([0, 1], 400)
+    right = label == "ab".index(easy)
+    raw = np.where((right == (label == 0))[:, None], [0.9, 0.1], [0.1, 0.9])
+    table = make_table(
+        classes=("a", "b"),
+        file=[f"{'ab'[each]}/{place // 2:03d}.png" for place, each in enumerate(label)],
+        label=label,
+        raw=raw,
+        group=np.array([f"patient {place // 2}" for place in range(800)], object),
+    )
+    selection = decide(table, target_error=0.7).selection
+    assert selection.n == selection.accepted == 400
+    assert 150 < selection.errors < 250

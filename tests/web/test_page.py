@@ -1,5 +1,7 @@
 """What the page says, and above all what it does not say."""
 
+import copy
+import dataclasses
 import re
 
 import numpy as np
@@ -50,6 +52,40 @@ def test_not_certain_names_no_class_as_the_answer(client, predictor, certain_and
     # The classes keep their order, whichever is likelier.
     names = re.findall(r'<span class="name">(\w+)</span>', card)
     assert names == list(predictor.run.classes)
+
+
+def test_what_calling_every_photo_the_commonest_would_reach_stands_beside_the_rate(build, evidence):
+    counts = evidence["class_counts"] | {evidence["classes"][1]: 100}
+    shown = {"class_counts": counts, "n": 100 + counts[evidence["classes"][0]]}
+    text = build(evidence=evidence | shown).test_client().get("/").text
+    wanted = f"commonest, {evidence['classes'][1]}, would be right for "
+    assert wanted + f"{10000 / shown['n']:.1f} %" in " ".join(text.split())
+
+
+@pytest.mark.parametrize(
+    ("known", "words"),
+    [
+        ({"groups": 0, "ungrouped": 120}, "test is unknown, because no patients were named"),
+        ({"groups": 9, "ungrouped": 20}, "is unknown for 20 of them, because their patients were"),
+        ({"groups": 120, "ungrouped": 0}, None),
+    ],
+)
+def test_of_which_photos_the_patient_is_unknown(build, evidence, known, words):
+    text = " ".join(build(evidence=evidence | known).test_client().get("/").text.split())
+    assert ("is unknown" in text) is (words is not None)
+    assert words is None or words in text
+
+
+def test_a_promise_that_the_test_contradicts_is_not_left_alone(build, evidence, predictor):
+    selective = evidence["selective"] | {"high": 0.8, "target_error": 0.1}
+    always = dataclasses.replace(predictor.answering, threshold=0.0)
+    eager = copy.copy(predictor)
+    eager.answering = always
+    for high, contradicted in ((0.8, True), (0.95, False)):
+        shown = evidence | {"selective": selective | {"high": high}}
+        text = build(predictor=eager, evidence=shown).test_client().get("/").text
+        assert "It always answers" in text
+        assert ("The test contradicts that." in text) is contradicted
 
 
 def test_a_model_without_a_threshold_never_answers(build, silent_predictor):
