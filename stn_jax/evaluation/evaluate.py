@@ -174,7 +174,8 @@ def _same_photos(run: Run, data_root: str | None) -> PhotoDataset:
     if dataset.fingerprint != run.data_fingerprint:
         raise DataError(
             f"the photos in {data.root or dataset.name} are not those of the training: some were "
-            "added, removed or changed. Bring them back, or train again"
+            "added, removed or changed, or another version of stn_jax prepares them otherwise. "
+            "Bring them back, or train again"
         )
     return dataset
 
