@@ -57,7 +57,8 @@ def rate(happened: Bool[np.ndarray, " photo"], groups: Shaped[np.ndarray, " phot
 
     Wilson's interval, for as many independent photos as these are worth: their number divided by
     the design effect, which is the share's variance between groups over what it would be if all
-    photos were independent. Where all or none are so, that says nothing, and groups are counted.
+    photos were independent. Of one group, or where all or none are so, that says nothing, and the
+    groups are counted.
 
     Source: Rao and Scott 1992, "A simple method for the analysis of clustered binary data".
 
@@ -69,9 +70,7 @@ def rate(happened: Bool[np.ndarray, " photo"], groups: Shaped[np.ndarray, " phot
     if len(members) == count:
         return wilson(int(happened.sum()), count)
     share = float(happened.mean())
-    if len(members) < 2:
-        return Interval(share, None, None, "all photos are of one group")
-    if share in (0, 1):
+    if len(members) == 1 or share in (0, 1):
         return _score_interval(share, float(len(members)))
     excess = np.array([happened[photos].sum() - share * len(photos) for photos in members])
     variance = len(members) / (len(members) - 1) * (excess**2).sum() / count**2
