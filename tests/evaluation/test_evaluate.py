@@ -256,6 +256,17 @@ def test_a_run_without_a_zoom_is_not_called_the_zoom(copy, evaluated):
     assert "learned crops" not in report
 
 
+def test_where_patients_have_several_photos_the_test_of_pairs_is_warned_of(copy):
+    words = "McNemar's test takes photos of one patient for independent"
+    assert words not in (copy / "evaluation/report.html").read_text()
+    file = copy / "evaluation/predictions.csv"
+    table = read_table(file)
+    pairs = np.array([f"patient {place // 2}" for place in range(len(table))], object)
+    write_table(dataclasses.replace(table, group=pairs), file)
+    evaluate_predictions(file)
+    assert words in (copy / "evaluation/report.html").read_text()
+
+
 def test_names_with_brackets_are_printed_as_they_are(make_predictions, tmp_path):
     table = make_predictions(40, classes=("old [b]", "new [/b]"))
     write_table(table, tmp_path / "mine [x].csv")
