@@ -411,10 +411,10 @@ def _check_numbers(config: Config) -> None:
     for part, limits in _AT_LEAST.items():
         for option, least in limits.items():
             value = operator.attrgetter(f"{part}.{option}")(config)
-            if not least <= value < _TOO_LARGE:
-                raise ConfigError(
-                    f"{_flag(part, option)} {value} must be at least {least} and below 2^63"
-                )
+            counted = isinstance(value, int) or option in ("val_size", "test_size")
+            if not least <= value < (_TOO_LARGE if counted else math.inf):
+                most = " and below 2^63" if counted else ""
+                raise ConfigError(f"{_flag(part, option)} {value} must be at least {least}{most}")
     for part, options in _ABOVE_ZERO.items():
         for option in options:
             value = operator.attrgetter(f"{part}.{option}")(config)
