@@ -81,7 +81,7 @@ def compare(first: Sequence[Tested], other: Sequence[Tested]) -> dict[str, Any]:
 
     return {
         "first": first[0].configuration,
-        "mcnemar": paired(ours, theirs, np.full(len(ours), ""))["mcnemar"],
+        "mcnemar": paired(ours, theirs, _groups(first))["mcnemar"],
         "auroc_difference": bootstrap(difference, _groups(first)).to_json(),
     }
 

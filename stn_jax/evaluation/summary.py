@@ -203,6 +203,9 @@ def _selective(test: PredictionTable, decision: Decision | None) -> dict:
             "thresholds_tried": selection.candidates,
         },
         "photos_needed": selection.photos_needed,
+        # Even the most that the test's photos allow is less than what was promised.
+        "contradicted": interval["high"] is not None
+        and interval["high"] < 1 - selection.target_error,
     }
     reason = selection.reason or interval.get("reason")
     return found | ({"reason": reason} if reason else {})

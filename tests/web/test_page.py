@@ -77,12 +77,12 @@ def test_of_which_photos_the_patient_is_unknown(build, evidence, known, words):
 
 
 def test_a_promise_that_the_test_contradicts_is_not_left_alone(build, evidence, predictor):
-    selective = evidence["selective"] | {"high": 0.8, "target_error": 0.1}
     always = dataclasses.replace(predictor.answering, threshold=0.0)
     eager = copy.copy(predictor)
     eager.answering = always
-    for high, contradicted in ((0.8, True), (0.95, False)):
-        shown = evidence | {"selective": selective | {"high": high}}
+    for contradicted in (True, False):
+        selective = evidence["selective"] | {"contradicted": contradicted}
+        shown = evidence | {"selective": selective}
         text = build(predictor=eager, evidence=shown).test_client().get("/").text
         assert "It always answers" in text
         assert ("The test contradicts that." in text) is contradicted
