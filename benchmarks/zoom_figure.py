@@ -2,7 +2,7 @@
 
 Runs come from `benchmarks/zoom.py`, and are named so:
 
-    python -m benchmarks.zoom_figure --output zoom.png "glimpses=runs/zoom/synthetic-glimpses-0"
+    python -m benchmarks.zoom_figure --output zoom.png "glimpses=runs/zoom/synthetic-2-glimpses-0"
 """
 
 import argparse

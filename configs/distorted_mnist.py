@@ -11,8 +11,8 @@ The dense localization net learns at a tenth of the rate: at the full rate all d
 Command: python train.py --config configs/distorted_mnist.py --data.root MNIST --task RTS
 (--model.transform identity: the same classifier on the whole image; --model.head dense: the
 localization net of the source)
-Cost: about 190 CPU seconds with a transformer, 280 to 390 with affine behind the heat map; without,
-140, 270 (RTS) or 540 (TC).
+Cost in CPU seconds: 150 to 210 with a transformer (P: 270), 280 to 390 with affine behind the heat
+map; without, 140 (P: 230, RTS: 270, TC: 540).
 Expected, in % of the test digits wrong (docs/results.md): RTS affine 0.7 (dense head 1.1),
 projective 0.9, tps 1.1, attention 0.9, without 1.4; TC affine 0.9 (dense head 1.9), attention 1.1,
 without 1.2; R affine 0.9, without 1.1 (--train.steps 9600: 0.6 and 0.8); P affine 0.9, projective

@@ -6,7 +6,7 @@ to zoom into than in the paper's photos, and no number on them says anything abo
 eczema. What differs from derm.py is what a few hundred photos need: a small classifier with batch
 normalisation, augmentation, classes drawn equally often, and a zoom that cannot leave the photo.
 Command: python train.py --config configs/isic2016.py --data.root FOLDER (benign/, malignant/ in it)
-Cost: about 8 s a step on two CPU cores; a third of the size (--data.photo-size 210 315
+Cost: about 2 s a step on two CPU cores; a third of the size (--data.photo-size 210 315
 --model.crop-size 70 105) takes about 15 minutes.
 Expected: docs/results.md.
 """
@@ -24,7 +24,7 @@ def get_config() -> Config:
             # 124 malignant photos in all: a larger share than 0.15, or the test says nothing
             val_size=0.2,
             test_size=0.2,
-            # three of four photos are benign
+            # four of five photos are benign
             balance="sample",
             augment=AugmentConfig(
                 flip=True,

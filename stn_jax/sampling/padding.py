@@ -134,7 +134,7 @@ def _where_positive(weight, values):
 
     Positive means more than a number next to 0, another one for each channel: the same for all
     would let LLVM move the choice out of the loop over channels, as a branch around the reads of
-    the pixels, which then are no longer vectorised: sampling would take 2.5 times as long.
+    the pixels, which then are no longer vectorised: sampling would take 2.6 times as long.
     """
     next_to_0 = float(jnp.finfo(values.dtype).tiny) * np.arange(1, values.shape[-1] + 1)
     some = weight[..., None] > jnp.asarray(next_to_0, values.dtype)[None, None, None]
