@@ -5,7 +5,7 @@ import dataclasses
 import itertools
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,13 @@ from stn_jax.training.progress import Progress
 from stn_jax.training.reporter import Reporter
 from stn_jax.training.resident import keep_resident
 from stn_jax.training.state import TrainState, init_state, make_optimizer
-from stn_jax.training.step import TrainStep, equal_weights, make_eval_step, make_train_step
+from stn_jax.training.step import (
+    TrainStep,
+    compiler_options,
+    equal_weights,
+    make_eval_step,
+    make_train_step,
+)
 from stn_jax.training.transfer import start_from
 from stn_jax.training.window import Window
 from stn_jax.training.workdir import (
@@ -92,9 +98,10 @@ def train(config: Config, workdir: str | Path) -> Outcome:
             report = json.dumps(dataset.report, indent=2) + "\n"
             write_atomically(workdir / "import_report.json", report)
         wait_for_all("workdir is ready")
-        trainer = stack.enter_context(Trainer(run, dataset, workdir, reporter))
+        trainer = Trainer(run, dataset, workdir, reporter)
+        # Until the last checkpoint is written.
         stack.enter_context(stop.deferred())
-        return trainer.run(stop)
+        return stack.enter_context(trainer).run(stop)
 
 
 class Trainer:
@@ -121,11 +128,12 @@ class Trainer:
         optimizer = make_optimizer(config.train)
         balanced = equal_weights(dataset.splits["val"].labels, len(run.classes))
         self._eval_step = make_eval_step(
-            model, class_weights=balanced if config.data.balance == "sample" else None
+            model,
+            class_weights=balanced if config.data.balance == "sample" else None,
+            deterministic=config.train.deterministic,
         )
-        self._look_step = jax.jit(
-            lambda variables, photos: model.apply(variables, photos, train=False)[1:],
-            out_shardings=self._state_sharding,
+        self._look_step = self._jit(
+            lambda variables, photos: model.apply(variables, photos, train=False)[1:]
         )
 
         def first_state() -> TrainState:
@@ -212,6 +220,14 @@ class Trainer:
                 self._save(step, leaving=finished or stopping)
         return Outcome(step=step, finished=finished, workdir=self._workdir)
 
+    def _jit(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Compiles what gives every device the same."""
+        return jax.jit(
+            function,
+            out_shardings=self._state_sharding,
+            compiler_options=compiler_options(deterministic=self._config.deterministic),
+        )
+
     def _open_checkpoints(self, like: TrainState) -> None:
         keep = self._config.keep_checkpoints
         # Orbax deletes an old checkpoint only after the new one is whole.
@@ -237,7 +253,7 @@ class Trainer:
             if best is not None and best[0] <= step:
                 self._progress.catch_up(best[0], best[1]["val_loss"])
         else:
-            self.state = jax.jit(first_state, out_shardings=self._state_sharding)()
+            self.state = self._jit(first_state)()
             self._progress = Progress()
             if self._config.init_from:
                 self.state, sentence = start_from(

@@ -117,8 +117,16 @@ def make_train_step(
             metrics,
         )
 
-    options = {"xla_gpu_deterministic_ops": True} if config.train.deterministic else None
+    options = compiler_options(deterministic=config.train.deterministic)
     return jax.jit(step, donate_argnums=0, compiler_options=options)
+
+
+def compiler_options(*, deterministic: bool) -> dict[str, bool] | None:
+    """What XLA is told so that a GPU computes the same to the last bit every time.
+
+    Of every function of a run, or none: XLA's choices of one can become those of the next.
+    """
+    return {"xla_gpu_deterministic_ops": True} if deterministic else None
 
 
 def _after(number: Array, tree: PyTree) -> PyTree:
@@ -194,13 +202,17 @@ def accumulated(differentiate: Differentiate, *, parts: int) -> Differentiate:
 
 
 def make_eval_step(
-    model: STNClassifier, *, class_weights: Float[np.ndarray, " label"] | None = None
+    model: STNClassifier,
+    *,
+    class_weights: Float[np.ndarray, " label"] | None = None,
+    deterministic: bool = False,
 ) -> EvalStep:
     """Builds the compiled evaluation of one batch.
 
     Args:
       model: the network.
       class_weights: how much a photo of each class counts; None: all the same.
+      deterministic: the same to the last bit every time, on a GPU too.
 
     Returns:
       (variables, batch) -> sums over the photos whose `mask` is True: loss, accuracy, what
@@ -222,7 +234,7 @@ def make_eval_step(
         each = {name: weight * value for name, value in each.items()} | {"weight": weight}
         return {name: jnp.where(batch["mask"], value, 0).sum() for name, value in each.items()}
 
-    return jax.jit(step)
+    return jax.jit(step, compiler_options=compiler_options(deterministic=deterministic))
 
 
 def equal_weights(

@@ -1,5 +1,7 @@
 """The transformer starts as the identity, learns, and looks where it is told."""
 
+import re
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -202,3 +204,18 @@ def test_localization_is_a_small_part_of_the_arithmetic():
     view = flops(LocalizationNet(), (1, 70, 105, 3))
     whole = flops(VGGLite(num_classes=2), (1, 210, 315, 3), train=False)
     assert view < 0.05 * whole
+
+
+@pytest.mark.parametrize(
+    ("transform", "head", "products"),
+    [("affine", "heatmap", 6), ("attention", "heatmap", 4), ("projective", "dense", 1)],
+)
+def test_positions_are_computed_in_float32_on_every_chip(transform, head, products):
+    """Where float32 is multiplied as TF32 or bfloat16 by default, the compiler must be told."""
+    net = LocalizationNet(transform=transform, head=head, channels=(4,), dtype=jnp.bfloat16)
+    view = jnp.zeros((2, 12, 18, 3))
+    variables = net.init(jax.random.key(0), view)
+    text = jax.jit(net.apply).lower(variables, view).as_text()
+    lines = re.findall(r"(?:dot_general|convolution)\(?.*xf32>, tensor<.*", text)
+    assert len(lines) == products
+    assert all("HIGHEST" in line and "DEFAULT" not in line for line in lines), lines

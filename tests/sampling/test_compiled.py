@@ -122,6 +122,25 @@ def test_the_image_gradient_is_added_up_where_it_lies(monkeypatch):
     assert temporaries(gradient, photos, theta, cotangent) < photos.nbytes
 
 
+def test_elsewhere_the_image_gradient_is_one_scatter_of_the_same_values(rng, monkeypatch):
+    photos = jnp.asarray(rng.normal(size=PHOTOS), jnp.float32)
+    cotangent = jnp.asarray(rng.normal(size=(PHOTOS[0], *SIZE, 3)), jnp.float32)
+
+    def gradient(photos, cotangent):
+        _, pull = jax.vjp(lambda photos: spatial_transform(photos, THETA, SIZE), photos)
+        return pull(cotangent)
+
+    lowered = jax.jit(gradient).trace(photos, cotangent).lower(lowering_platforms=("cuda",))
+    assert len(re.findall(r'"stablehlo.scatter"\(', lowered.as_text())) == 1
+    want = gradient(photos, cotangent)
+    monkeypatch.setattr(
+        weighted_sum,
+        "_changed_on_a_cpu",
+        lambda *args: weighted_sum._read_at_once(args[0], *args[1]),
+    )
+    np.testing.assert_allclose(*gradient(photos, cotangent), *want, atol=1e-5)
+
+
 @pytest.mark.parametrize("dtype", [jnp.float16, jnp.bfloat16, jnp.uint8, jnp.int32])
 @pytest.mark.parametrize("antialias", [False, True])
 def test_other_types_agree_with_float32(dtype, antialias, rng):

@@ -2,6 +2,7 @@
 
 import json
 
+import jax
 import numpy as np
 import optax
 import pytest
@@ -53,3 +54,22 @@ def test_validation_counts_every_photo_exactly_once(workdir):
     np.testing.assert_allclose(logged["val/loss"], losses.mean(), rtol=1e-5)
     right = (logits.argmax(-1) == split.labels).mean()
     np.testing.assert_allclose(logged["val/accuracy"], right, rtol=1e-6)
+
+
+@pytest.mark.parametrize("deterministic", [False, True])
+def test_all_that_a_run_compiles_is_deterministic_or_nothing(deterministic, tmp_path, monkeypatch):
+    """XLA keeps what it tried out for one function, and would use it in another."""
+    given, jit = {}, jax.jit
+
+    def recorded(function, **options):
+        given[function.__qualname__] = options.get("compiler_options")
+        return jit(function, **options)
+
+    monkeypatch.setattr(jax, "jit", recorded)
+    stn_jax.train(tiny_config(steps=1, deterministic=deterministic), tmp_path)
+    of_run = {
+        name: options for name, options in given.items() if "Trainer" in name or "_step" in name
+    }
+    assert len(of_run) == 4  # the first state, the step, its evaluation, and the look
+    wanted = {"xla_gpu_deterministic_ops": True} if deterministic else None
+    assert all(options == wanted for options in of_run.values()), of_run

@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 from tiny_runs import finish, start_program, tiny_config, write_config
 
-from stn_jax.training.checkpoint import restore_last
+from stn_jax.training.checkpoint import CheckpointStore, restore_last
 from stn_jax.training.errors import Interrupted
 from stn_jax.training.interrupts import StopSignal
+from stn_jax.training.loop import train
 
 # The run stops by itself after this many steps if no signal reaches it.
 LONG = 100_000
@@ -90,6 +91,21 @@ def test_a_signal_is_answered_at_any_moment(config_file, tmp_path, moment, numbe
         assert logged["step"] == step
     else:
         assert "saved" not in output  # there was nothing to save
+
+
+@pytest.mark.usefixtures("quick_compilation")
+def test_a_signal_while_the_last_checkpoint_is_written_changes_nothing(tmp_path, monkeypatch):
+    wait, signals = CheckpointStore.close, [signal.SIGTERM]
+
+    def close(store):
+        while signals:
+            signal.raise_signal(signals.pop())
+        wait(store)
+
+    monkeypatch.setattr(CheckpointStore, "close", close)
+    assert train(tiny_config(steps=2), tmp_path).finished
+    assert not signals
+    assert restore_last(tmp_path)[0] == 2
 
 
 def test_a_second_interrupt_leaves_at_once(tmp_path):
