@@ -172,6 +172,7 @@ def make_step(
         return functional.cross_entropy(logits, labels)
 
     if compiled:
+        torch.compiler.reset()  # or it would take another layout for another shape of the same
         compute_loss = torch.compile(compute_loss)
 
     def step(photos: Tensor, labels: Tensor) -> Tensor:

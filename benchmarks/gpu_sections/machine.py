@@ -26,8 +26,9 @@ def describe() -> dict[str, Any]:
     return {
         "platform": device.platform,
         "device": device.device_kind,
-        "memory_gigabytes": round(device_bytes() / 1e9, 1),
-        "driver": _driver(),
+        "memory_gigabytes": _memory_gigabytes(),
+        "memory_gigabytes_for_jax": round(device_bytes() / 1e9, 1),
+        "driver": ask_nvidia("driver_version"),
         "cores": os.cpu_count(),
         "python": platform.python_version(),
         "versions": {name: _version(name) for name in PACKAGES},
@@ -41,9 +42,15 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _driver() -> str | None:
-    """Version of NVIDIA's driver; None where its program is not there or does not work."""
-    command = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
+def _memory_gigabytes() -> float | None:
+    """Of the card, of which JAX takes a part by default."""
+    mebibytes = ask_nvidia("memory.total")
+    return None if mebibytes is None else round(int(mebibytes) * 2**20 / 1e9, 1)
+
+
+def ask_nvidia(what: str) -> str | None:
+    """What NVIDIA's program says of the first card; None where it is not there or does not work."""
+    command = ["nvidia-smi", f"--query-gpu={what}", "--format=csv,noheader,nounits"]
     try:
         found = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
     except (OSError, subprocess.SubprocessError):

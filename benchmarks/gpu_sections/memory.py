@@ -1,17 +1,29 @@
 """How much memory a step needs, and the largest batch that fits."""
 
+import math
+import os
 from collections.abc import Callable, Iterator
 
 import jax
 
 from benchmarks.gpu_sections.report import Row
 from benchmarks.gpu_sections.scale import Precision, Scale
-from benchmarks.gpu_sections.tasks import Task, TimeLeft
+from benchmarks.gpu_sections.tasks import Task, TimeLeft, in_a_line
 from benchmarks.gpu_sections.trainer import Trainer
 from stn_jax.training.memory import device_bytes, largest_batch, step_bytes
 
+# Before JAX uses the device, of which it would take three quarters.
+os.environ.setdefault("XLA_PYTHON_CLIENT_MEM_FRACTION", "0.95")
+
 STEP = 0.1
 """The largest batch is found to within this part of it."""
+
+INDEXABLE = 2**31
+"""Elements of an array, from which on libraries of convolutions may refuse it."""
+
+UNTUNED = {"xla_gpu_autotune_level": 0}
+"""XLA's kernels are not tried out where only their memory counts: that takes minutes of large ones,
+and memory of its own."""
 
 
 def tasks(scale: Scale, time_left: TimeLeft) -> Iterator[Task]:
@@ -27,15 +39,16 @@ def tasks(scale: Scale, time_left: TimeLeft) -> Iterator[Task]:
     yield Task(f"a step with {scale.batch_size} photos, bfloat16", lambda: task("bfloat16"))
     yield Task(f"a step with {scale.batch_size} photos, float32", lambda: task("float32"))
     if "bfloat16" in estimates:
-        yield Task(
-            "the largest batch, bfloat16",
-            lambda: find_largest(scale, estimates["bfloat16"], available, time_left),
+        yield from find_largest(
+            Search(min(estimates["bfloat16"], indexable_batch(scale))),
+            lambda batch: find_obstacle(scale, batch, available),
         )
 
 
 def measure(scale: Scale, precision: Precision, available: int) -> Row:
     """Memory by the compiler's account, and the most that the allocator has given out."""
     trainer = Trainer(scale, precision)
+    before = _peak()
     trainer.run(1)
     needed = step_bytes(trainer.compiled)
     row = {
@@ -45,49 +58,78 @@ def measure(scale: Scale, precision: Precision, available: int) -> Row:
             needed, available, batch_size=scale.batch_size, state=trainer.state
         ),
     }
-    statistics = jax.local_devices()[0].memory_stats()
-    if statistics:
-        row["gigabytes_at_the_peak"] = statistics["peak_bytes_in_use"] / 1e9
+    # Otherwise the peak was the compiler's, which tries kernels out.
+    if _peak() > before:
+        row["gigabytes_at_the_peak"] = _peak() / 1e9
     return row
 
 
-def find_largest(scale: Scale, estimate: int, available: int, time_left: TimeLeft) -> Row:
-    """Begins with the estimate, which training prints, and goes up or down from there."""
-    largest, tried = search(
-        max(estimate, 1), lambda batch: fits(scale, batch, available), time_left
-    )
-    outcomes = {str(batch): "fits" if fit else "does not fit" for batch, fit in tried.items()}
-    return {"largest": largest, "tried": outcomes}
+def _peak() -> int:
+    statistics = jax.local_devices()[0].memory_stats()
+    return statistics["peak_bytes_in_use"] if statistics else 0
 
 
-def search(
-    start: int, fits: Callable[[int], bool], time_left: TimeLeft
-) -> tuple[int | None, dict[int, bool]]:
-    """Finds the largest number that fits, in steps, while there is time for another.
+def indexable_batch(scale: Scale) -> int:
+    """Photos whose first feature maps have as many elements as any library takes."""
+    model = scale.config("bfloat16").model
+    return INDEXABLE // (math.prod(model.crop_size) * model.channels[0][0])
 
-    Returns:
-      It (None: none of those that were tried), and what was tried.
+
+class Search:
+    """Looks for the largest number that fits: up in steps, and down by halves.
+
+    Args:
+      start: tried first.
+
+    Attributes:
+      largest: that fits, of those that were tried; None: none.
+      next: to be tried; None when the search is over.
     """
-    tried: dict[int, bool] = {}
-    longest, number = 0.0, start
-    while number not in tried and time_left() > longest:
-        before = time_left()
-        tried[number] = fits(number)
-        longest = max(longest, before - time_left())
-        up, down = max(number + 1, round(number * (1 + STEP))), round(number / (1 + STEP))
-        number = up if tried[number] else max(1, min(down, number - 1))
-    return max((batch for batch, fit in tried.items() if fit), default=None), tried
+
+    def __init__(self, start: int):
+        self.largest: int | None = None
+        self.next: int | None = max(start, 1)
+        self._least_too_large: int | None = None
+
+    def learn(self, fits: bool) -> None:
+        """Takes in whether `next` fits."""
+        if fits:
+            self.largest = self.next
+        else:
+            self._least_too_large = self.next
+        self.next = self._choose()
+
+    def _choose(self) -> int | None:
+        low, high = self.largest or 0, self._least_too_large
+        if high is None:
+            return low + max(1, round(STEP * low))
+        close = high - low <= max(1, round(STEP * low))
+        return None if close else (low + high) // 2
 
 
-def fits(scale: Scale, batch_size: int, available: int) -> bool:
-    """Whether a step with so many photos has room, by the compiler's account and in fact."""
+def find_largest(search: Search, find_obstacle: Callable[[int], str | None]) -> Iterator[Task]:
+    """Tries one batch after another, while there is time."""
+
+    def attempt(batch: int) -> Row:
+        obstacle = find_obstacle(batch)
+        search.learn(obstacle is None)
+        row = {"fits": obstacle is None, "largest_that_fits": search.largest}
+        return row if obstacle is None else row | {"obstacle": obstacle}
+
+    while (batch := search.next) is not None:
+        yield Task(f"a batch of {batch} photos, bfloat16", lambda batch=batch: attempt(batch))
+        if search.next == batch:  # there was no time to try it
+            return
+
+
+def find_obstacle(scale: Scale, batch_size: int, available: int) -> str | None:
+    """Why a step with so many photos cannot be taken; None where it can."""
     try:
-        trainer = Trainer(scale, "bfloat16", batch_size=batch_size)
-        if step_bytes(trainer.compiled) > available:
-            return False
+        trainer = Trainer(scale, "bfloat16", batch_size=batch_size, options=UNTUNED)
+        needed = step_bytes(trainer.compiled)
+        if needed > available:
+            return f"needs {needed / 1e9:.1f} GB by the compiler's account"
         trainer.run(1)
     except jax.errors.JaxRuntimeError as error:
-        if "RESOURCE_EXHAUSTED" in str(error):
-            return False
-        raise
-    return True
+        return in_a_line(error)
+    return None

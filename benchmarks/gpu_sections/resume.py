@@ -4,7 +4,9 @@ Every part is trained by a process of its own, as after a power cut: nothing tha
 tried out or kept in memory reaches the next.
 """
 
+import functools
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from benchmarks.gpu_sections.report import Row
 from benchmarks.gpu_sections.scale import Scale
 from benchmarks.gpu_sections.tasks import Task, TimeLeft
 from benchmarks.processes import in_new_process
+from stn_jax.config import Config
 from stn_jax.training.checkpoint import restore_last
 from stn_jax.training.loop import train
 
@@ -23,21 +26,36 @@ STEPS, STOP = 6, 3
 
 
 def tasks(scale: Scale, time_left: TimeLeft) -> Iterator[Task]:
-    """The one question."""
-    yield Task(f"{STEPS} batches against {STOP} and {STEPS - STOP}", lambda: compare(scale))
-
-
-def compare(scale: Scale) -> Row:
-    """Trains both ways and compares weights, moments and counters."""
+    """The trainings, and then whether they ended alike."""
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
-        config = scale.config("bfloat16", steps=STEPS, deterministic=True, log_every=1)
+        config = scale.config("bfloat16", deterministic=True, log_every=1)
         config = change(config, data={"cache_dir": str(place / "photos")})
-        in_new_process(train, config, place / "whole")
-        for steps in (STOP, STEPS):
+        for what, steps, name in (
+            (f"{STEPS} batches at once", STEPS, "whole"),
+            (f"the first {STOP} batches", STOP, "parts"),
+            (f"the other {STEPS - STOP} batches", STEPS, "parts"),
+        ):
             part = change(config, train={"steps": steps})
-            in_new_process(train, part, place / "parts")
-        arrays, different = in_new_process(find_differences, place / "whole", place / "parts")
+            yield Task(what, functools.partial(train_apart, part, place / name))
+        what = f"{STEPS} batches against {STOP} and {STEPS - STOP}"
+        yield Task(what, lambda: compare(place / "whole", place / "parts"))
+
+
+def train_apart(config: Config, workdir: Path) -> Row:
+    """Trains in a new process; how long that took, its start included."""
+    before = time.perf_counter()
+    outcome = in_new_process(train, config, workdir)
+    return {"step": outcome.step, "seconds": time.perf_counter() - before}
+
+
+def compare(whole: Path, parts: Path) -> Row:
+    """Compares weights, moments and counters of two runs.
+
+    Raises:
+      ValueError: they are not of the same step, because a part of them failed or had no time.
+    """
+    arrays, different = in_new_process(find_differences, whole, parts)
     row = {"arrays": arrays, "different": len(different)}
     if different:
         row["failed"] = f"{len(different)} of {arrays} arrays differ, such as {different[0]}"
@@ -46,11 +64,13 @@ def compare(scale: Scale) -> Row:
 
 def find_differences(one: Path, other: Path) -> tuple[int, list[str]]:
     """How many arrays the runs' last states have, and which are not the same to the last bit."""
-    states = [restore_last(workdir)[1] for workdir in (one, other)]
-    pairs = zip(*map(jax.tree.leaves_with_path, states), strict=True)
+    (step, state, _), (other_step, other_state, _) = map(restore_last, (one, other))
+    if step != other_step:
+        raise ValueError(f"{one.name} is at step {step}, {other.name} at step {other_step}")
+    pairs = zip(*map(jax.tree.leaves_with_path, (state, other_state)), strict=True)
     different = [
         jax.tree_util.keystr(path)
         for (path, a), (_, b) in pairs
         if np.asarray(a).tobytes() != np.asarray(b).tobytes()
     ]
-    return len(jax.tree.leaves(states[0])), different
+    return len(jax.tree.leaves(state)), different

@@ -26,17 +26,27 @@ class Running:
       seconds: after which it is killed.
       tiny: small sizes.
       log: for what its programs print.
+      platforms: JAX's (`JAX_PLATFORMS`) that must start; None: those that do.
 
     Attributes:
       status: once the rows are over: `ran`, `cut short`, `cannot run` or `failed`.
       reason: why, for all but the first.
     """
 
-    def __init__(self, name: str, *, seconds: float, tiny: bool, log: TextIO):
+    def __init__(
+        self,
+        name: str,
+        *,
+        seconds: float,
+        tiny: bool,
+        log: TextIO,
+        platforms: str | None = None,
+    ):
         self._name = name
         self._seconds = seconds
         self._tiny = tiny
         self._log = log
+        self._platforms = {} if platforms is None else {"JAX_PLATFORMS": platforms}
         self.status = "running"
         self.reason: str | None = None
 
@@ -84,7 +94,7 @@ class Running:
         process = subprocess.Popen(
             command,
             cwd=ROOT,
-            env=_environment(),
+            env=_environment() | self._platforms,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=self._log,

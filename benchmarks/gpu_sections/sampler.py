@@ -10,7 +10,6 @@ of a large array moves as many.
 """
 
 import functools
-import importlib.util
 import math
 import os
 import statistics
@@ -25,6 +24,7 @@ import numpy as np
 from benchmarks.gpu_sections.report import Row
 from benchmarks.gpu_sections.scale import Scale
 from benchmarks.gpu_sections.tasks import Task, TimeLeft
+from benchmarks.gpu_sections.torch_device import torch_device
 from benchmarks.sampler import (
     SCENES,
     TASKS,
@@ -42,6 +42,8 @@ from stn_jax.sampling import affine_grid, spatial_transform
 os.environ["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"
 
 _FLOAT_BYTES = 4
+_COPIES = 5
+"""That are waited for together: starting one would take a part of its time."""
 
 
 def tasks(scale: Scale, time_left: TimeLeft) -> Iterator[Task]:
@@ -75,8 +77,10 @@ def copy_bandwidth(scale: Scale) -> float:
     times = []
     for _ in range(10):
         before = time.perf_counter()
-        jax.block_until_ready(copy(array))
-        times.append(time.perf_counter() - before)
+        for _ in range(_COPIES):
+            copied = copy(array)
+        jax.block_until_ready(copied)
+        times.append((time.perf_counter() - before) / _COPIES)
     return 2 * array.nbytes / min(times)
 
 
@@ -97,10 +101,9 @@ def make_contestants(scene: Scene, scale: Scale) -> dict[str, dict[str, Call]]:
         )
         for dtype in ("uint8", "float32")
     }
-    if importlib.util.find_spec("torch"):
+    if device := torch_device():
         import torch
 
-        device = "cuda" if torch.cuda.is_available() else "cpu"
         for name in ("contiguous_format", "channels_last"):
             layout = getattr(torch, name)
             found[f"torch {name}"] = _repeat(
@@ -132,7 +135,7 @@ def compare(
     """Times a task, all contestants in turns; of torch's layouts the quicker one counts."""
     calls = {name: found[task] for name, found in contestants().items() if task in found}
     times = merge_layouts(measure(calls, scale.rounds))
-    row: Row = {} if "torch" in times else {"torch": "not installed"}
+    row: Row = {} if "torch" in times else {"torch": "not installed, or without CUDA"}
     for name, milliseconds in times.items():
         seconds = statistics.median(milliseconds) / 1e3 / scale.sampler_calls
         row[f"{name}_microseconds"] = 1e6 * seconds

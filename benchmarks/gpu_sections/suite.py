@@ -5,16 +5,15 @@ here it multiplies them as they are.
 """
 
 import importlib.util
+import json
 import os
 import subprocess
 import sys
 import tempfile
-import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest  # noqa: F401 (so that its absence is said)
-
+from benchmarks.gpu_sections.outcomes import OPTION
 from benchmarks.gpu_sections.report import Row
 from benchmarks.gpu_sections.running import ROOT
 from benchmarks.gpu_sections.scale import Scale
@@ -24,38 +23,40 @@ MOST_PROCESSES = 8
 
 
 def tasks(scale: Scale, time_left: TimeLeft) -> Iterator[Task]:
-    """File by file, so that one that takes too long does not take the others with it."""
-    for file in scale.test_files:
-        yield Task(file, lambda file=file: run(file, time_left()))
+    """File by file, each with an equal part of the time that is left."""
+    for number, file in enumerate(scale.test_files):
+        rest = len(scale.test_files) - number
+        yield Task(file, lambda file=file, rest=rest: run(file, time_left() / rest), least=0)
 
 
 def run(file: str, seconds: float) -> Row:
-    """Runs the tests of a file or folder; counts them."""
+    """Runs the tests of a file or folder, as many as there is time for; counts them."""
     with tempfile.TemporaryDirectory() as folder:
-        report = Path(folder) / "report.xml"
+        outcomes = Path(folder) / "outcomes.jsonl"
         command = [sys.executable, "-m", "pytest", file, "-p", "no:cacheprovider", "-q"]
-        command += [f"--junitxml={report}", *_options()]
+        command += ["-p", "benchmarks.gpu_sections.outcomes", f"{OPTION}={outcomes}"]
+        command += ["-m", "not slow", *_options()]
         try:
             code = subprocess.run(command, cwd=ROOT, env=_environment(), timeout=seconds).returncode
+            ending = {}
         except subprocess.TimeoutExpired:
-            return {"failed": f"the tests took longer than the {seconds:.0f} s that were left"}
-        if not report.exists():
-            return {"failed": f"pytest ended with status {code} and ran nothing; see gpu.log"}
-        return count(report)
+            ending = {"left_out": f"what did not fit into {seconds:.0f} s"}
+        if outcomes.exists():
+            return count(outcomes) | ending
+        why = f"pytest ended with status {code} and ran nothing; see gpu.log"
+        return ending or {"failed": why}
 
 
-def count(report: Path) -> Row:
-    """Reads pytest's report."""
-    cases = list(ElementTree.parse(report).iter("testcase"))
-    broken = [
-        case.get("name")
-        for case in cases
-        if case.find("failure") is not None or case.find("error") is not None
-    ]
-    skipped = sum(case.find("skipped") is not None for case in cases)
-    row: Row = {"passed": len(cases) - len(broken) - skipped, "skipped": skipped}
+def count(outcomes: Path) -> Row:
+    """Reads what the plugin has written; a test can fail twice, in itself and in clearing up."""
+    ends: dict[str, set[str]] = {}
+    for line in map(json.loads, outcomes.read_text().splitlines()):
+        ends.setdefault(line["test"], set()).add(line["outcome"])
+    broken = [test for test, outcome in ends.items() if "failed" in outcome]
+    skipped = sum(outcome == {"skipped"} for outcome in ends.values())
+    row: Row = {"passed": len(ends) - len(broken) - skipped, "skipped": skipped}
     if broken:
-        row |= {"failed": f"{len(broken)} of {len(cases)} tests", "failed_tests": broken}
+        row |= {"failed": f"{len(broken)} of {len(ends)} tests", "failed_tests": broken}
     return row
 
 
@@ -71,6 +72,8 @@ def _environment() -> dict[str, str]:
     return {
         **os.environ,
         "JAX_DEFAULT_MATMUL_PRECISION": "highest",
+        # The tests have a cache of their own.
+        "JAX_ENABLE_COMPILATION_CACHE": "true",
         # Several processes share the device.
         "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
     }

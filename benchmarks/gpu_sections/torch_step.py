@@ -10,6 +10,7 @@ import torch
 from benchmarks.gpu_sections.report import Row
 from benchmarks.gpu_sections.scale import Precision, Scale
 from benchmarks.gpu_sections.tasks import Task, TimeLeft
+from benchmarks.gpu_sections.torch_device import torch_device
 from benchmarks.gpu_sections.trainer import NoisePhotos, Trainer
 from benchmarks.torch_peer import Layout, STNClassifier, make_step, memory_format, to_tensor
 from benchmarks.turns import times_as_long
@@ -71,7 +72,9 @@ class TorchTrainer:
     """Torch's step with its network and a batch on the device."""
 
     def __init__(self, scale: Scale, precision: Precision, *, compiled: bool, layout: Layout):
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+        device = torch_device()
+        if device is None:
+            raise RuntimeError("torch has no CUDA: there is nothing to compare with")
         config = scale.config(precision)
         network = STNClassifier(config, num_classes=2)
         network = network.to(device, memory_format=memory_format(layout))

@@ -1,6 +1,7 @@
 """From a prepared split to batches on the devices, random access by step."""
 
 import concurrent.futures
+import os
 from collections import deque
 from collections.abc import Iterator
 from typing import Any, SupportsIndex
@@ -12,7 +13,7 @@ import numpy as np
 from stn_jax.data.errors import DataError
 from stn_jax.data.split import GeneratedSplit, HostBatch, Split
 
-_READ_THREADS = 2
+_READ_THREADS = min(8, os.cpu_count() or 1)
 _READ_AHEAD = 8
 
 

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+import types
 from pathlib import Path
 
 import jax
@@ -22,6 +23,7 @@ from benchmarks.gpu_sections.running import ROOT, Running
 from benchmarks.gpu_sections.scale import FULL, TINY
 from benchmarks.gpu_sections.schedule import Section, allow
 from benchmarks.gpu_sections.tasks import Task, answer
+from benchmarks.gpu_sections.torch_device import torch_device
 from benchmarks.sampler import SCENES, Scene
 from stn_jax.models import make_model
 from stn_jax.sampling import spatial_transform
@@ -105,6 +107,13 @@ class TestFailures:
         assert running.status == status
         assert len(rows) == (status == "ran")
         assert (running.reason is None) == (status == "ran")
+
+    def test_a_section_does_not_fall_back_to_another_device(self, tmp_path):
+        with open(tmp_path / "log", "w") as log:
+            running = Running("machine", seconds=100, tiny=True, log=log, platforms="tpu,cpu")
+            assert [row for row in running.rows() if "failed" not in row] == []
+        assert running.status == "failed"
+        assert "tpu" in running.reason
 
     def test_a_crash_is_a_failure(self, tmp_path, monkeypatch):
         monkeypatch.setenv("XLA_FLAGS", "--no_such_flag")  # ends the process from within
@@ -221,10 +230,13 @@ class TestCommand:
         whole, host = report["sections"]["paper"]["results"][1:]
         assert whole["batches"] == TINY.batches
         assert host["batches"] == TINY.input_batches
-        assert report["sections"]["resume"]["results"][0]["different"] == 0
+        assert report["sections"]["resume"]["results"][-1]["different"] == 0
         assert report["sections"]["suite"]["results"][0]["passed"] > 0
-        largest = report["sections"]["memory"]["results"][2]
-        assert largest["tried"][str(largest["largest"])] == "fits"
+        tried = report["sections"]["memory"]["results"][2:]
+        largest = tried[-1]["largest_that_fits"]
+        fits = {int(row["what"].split()[3]): row["fits"] for row in tried}
+        assert fits[largest]
+        assert largest == max(batch for batch, fit in fits.items() if fit)
 
 
 class TestPaper:
@@ -241,12 +253,12 @@ class TestPaper:
 
     @pytest.mark.parametrize("finished", [True, False])
     def test_what_was_not_trained_is_marked_as_extrapolated(self, finished, tmp_path, monkeypatch):
-        config = paper.make_config(TINY, "host", 40, tmp_path)
+        config = paper.make_config(TINY, "host", 10 if finished else 40, tmp_path)
         line = {"step": 10, "train/photos_per_second": 20.0, "train/input_stall": 0.5}
 
         def train(config, workdir):
             (workdir / "metrics.jsonl").write_text(json.dumps(line) + "\n")
-            return Outcome(step=10, finished=finished, workdir=workdir)
+            raise Interrupted("SIGTERM")  # late: what was done counts all the same
 
         monkeypatch.setattr(paper, "train", train)
         row = paper.measure(config, tmp_path, lambda: 100.0)
@@ -333,15 +345,31 @@ class TestStep:
 class TestMemory:
     @pytest.mark.parametrize("limit", [1, 37, 100, 163, 1000])
     def test_finds_the_largest_batch_to_within_a_step(self, limit):
-        largest, tried = memory.search(100, lambda batch: batch <= limit, lambda: 1.0)
-        assert largest <= limit < largest * (1 + 2 * memory.STEP) + 1
-        assert tried[largest]
-        assert not all(tried.values())
+        search = memory.Search(100)
+        rows = list(answer(self.tasks(search, limit), lambda: 1.0))
+        assert search.largest <= limit < search.largest * (1 + 2 * memory.STEP) + 1
+        assert rows[-1]["largest_that_fits"] == search.largest
+        assert [row.get("obstacle") for row in rows if not row["fits"]] == ["too large"] * sum(
+            not row["fits"] for row in rows
+        )
+        assert not all(row["fits"] for row in rows)
 
     def test_says_so_when_nothing_fits_or_the_time_is_over(self):
-        assert memory.search(2, lambda batch: False, lambda: 1.0) == (None, {2: False, 1: False})
-        left = iter([10, 10, 2, 2])  # the first takes 8 s
-        assert memory.search(9, lambda batch: True, lambda: next(left)) == (9, {9: True})
+        rows = list(answer(self.tasks(memory.Search(2), 0), lambda: 1.0))
+        assert [row["largest_that_fits"] for row in rows] == [None, None]
+        left = iter([10, 2, 1, 1])  # the first takes 8 s
+        tasks = self.tasks(memory.Search(9), 100)
+        first, second = answer(tasks, lambda: next(left))
+        assert (first["what"], first["fits"]) == ("a batch of 9 photos, bfloat16", True)
+        assert "left_out" in second
+
+    @staticmethod
+    def tasks(search, limit):
+        return memory.find_largest(search, lambda batch: None if batch <= limit else "too large")
+
+    def test_does_not_begin_where_no_library_counts(self):
+        # Feature maps of 210x315x64, of which 507 have fewer elements than an int32 counts.
+        assert memory.indexable_batch(FULL) == 507
 
 
 class TestSampler:
@@ -370,20 +398,41 @@ class TestSampler:
         )
 
 
+@pytest.mark.parametrize(("cuda", "device"), [(True, "cuda"), (False, None)])
+def test_torch_without_cuda_is_no_rival_of_a_gpu(cuda, device, monkeypatch):
+    torch = types.SimpleNamespace(
+        cuda=types.SimpleNamespace(is_available=lambda: cuda), __spec__=True
+    )
+    monkeypatch.setitem(sys.modules, "torch", torch)
+    assert torch_device() == "cpu"
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    assert torch_device() == device
+
+
 class TestSuite:
-    def test_counts_and_names_what_broke(self, tmp_path):
-        report = tmp_path / "report.xml"
-        report.write_text(
-            "<testsuites><testsuite><testcase name='a'/><testcase name='b'><failure/></testcase>"
-            "<testcase name='c'><skipped/></testcase><testcase name='d'><error/></testcase>"
-            "</testsuite></testsuites>"
+    def test_counts_and_names_what_broke(self, tmp_path, monkeypatch):
+        (tmp_path / "test_some.py").write_text(
+            "import pytest\n"
+            "def test_good(): pass\n"
+            "def test_bad(): assert False\n"
+            "def test_absent(): pytest.skip()\n"
+            "@pytest.fixture\n"
+            "def broken():\n"
+            "    yield\n"
+            "    assert False\n"
+            "def test_twice(broken): assert False\n"
         )
-        assert suite.count(report) == {
-            "passed": 1,
-            "skipped": 1,
-            "failed": "2 of 4 tests",
-            "failed_tests": ["b", "d"],
-        }
+        row = suite.run(str(tmp_path / "test_some.py"), 100)
+        names = [name.rpartition("::")[2] for name in row.pop("failed_tests")]
+        assert sorted(names) == ["test_bad", "test_twice"]
+        assert row == {"passed": 1, "skipped": 1, "failed": "2 of 4 tests"}
+
+    def test_counts_what_was_done_when_the_time_is_over(self, tmp_path):
+        (tmp_path / "test_some.py").write_text(
+            "import time\ndef test_good(): pass\ndef test_long(): time.sleep(100)\n"
+        )
+        row = suite.run(str(tmp_path / "test_some.py"), 25)
+        assert row == {"passed": 1, "skipped": 0, "left_out": "what did not fit into 25 s"}
 
 
 def test_tiny_is_the_paper_s_experiment_but_for_sizes():

@@ -35,7 +35,10 @@ from stn_jax.training.state import init_state
 from stn_jax.training.step import make_train_step
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
-FOUR_DEVICES = {"XLA_FLAGS": "--xla_force_host_platform_device_count=4"}
+FOUR_DEVICES = {
+    "JAX_PLATFORMS": "cpu",
+    "XLA_FLAGS": "--xla_force_host_platform_device_count=4",
+}
 
 
 def cached(config: Config, cache: str) -> Config:

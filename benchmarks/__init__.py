@@ -1,0 +1,1 @@
+"""What is measured: one program a question, and what they share."""

@@ -1,0 +1,28 @@
+"""A plugin of pytest: writes how each test ended as soon as it ends, so that a kill loses none."""
+
+import json
+import os
+
+import pytest
+
+OPTION = "--outcomes"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(OPTION, help="file to add a JSON object a line to: test and outcome")
+
+
+@pytest.hookimpl
+def pytest_configure(config: pytest.Config) -> None:
+    if "PYTEST_XDIST_WORKER" not in os.environ:  # the process that started it hears of it, too
+        config.pluginmanager.register(_Writer(config.getoption(OPTION)))
+
+
+class _Writer:
+    def __init__(self, path: str):
+        self._path = path
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.when == "call" or not report.passed:
+            with open(self._path, "a") as file:
+                print(json.dumps({"test": report.nodeid, "outcome": report.outcome}), file=file)
