@@ -1,7 +1,6 @@
 """A plugin of pytest: writes how each test ended as soon as it ends, so that a kill loses none."""
 
 import json
-import os
 
 import pytest
 
@@ -14,7 +13,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl
 def pytest_configure(config: pytest.Config) -> None:
-    if "PYTEST_XDIST_WORKER" not in os.environ:  # the process that started it hears of it, too
+    if not hasattr(config, "workerinput"):  # of pytest-xdist's workers the first process hears all
         config.pluginmanager.register(_Writer(config.getoption(OPTION)))
 
 
