@@ -11,7 +11,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(OPTION, help="file to add a JSON object a line to: test and outcome")
 
 
-@pytest.hookimpl
 def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):  # of pytest-xdist's workers the first process hears all
         config.pluginmanager.register(_Writer(config.getoption(OPTION)))

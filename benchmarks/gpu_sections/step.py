@@ -31,7 +31,7 @@ def tasks(scale: Scale, time_left: TimeLeft) -> Iterator[Task]:
     """The precisions first, then ways to dispatch, then options of the compiler."""
 
     def task(precision: Precision, **variant: Any) -> Callable[[], Row]:
-        return lambda: measure(scale, precision, **variant)
+        return functools.partial(measure, scale, precision, **variant)
 
     yield Task("bfloat16", task("bfloat16"))
     yield Task("TF32", task("tf32"))
@@ -43,13 +43,8 @@ def tasks(scale: Scale, time_left: TimeLeft) -> Iterator[Task]:
     )
     for name, options in OPTIONS.items():
         # XLA keeps the kernels that it has chosen, for a process, whatever the options.
-        own = functools.partial(in_new_process, measure_with, scale, options)
+        own = functools.partial(in_new_process, task("bfloat16", options=options))
         yield Task(f"bfloat16, {name}", own)
-
-
-def measure_with(scale: Scale, options: dict[str, Any]) -> Row:
-    """Measures the step in bfloat16 with options of the compiler."""
-    return measure(scale, "bfloat16", options=options)
 
 
 def measure(scale: Scale, precision: Precision, **variant: Any) -> Row:

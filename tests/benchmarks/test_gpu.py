@@ -410,7 +410,7 @@ def test_torch_without_cuda_is_no_rival_of_a_gpu(cuda, device, monkeypatch):
 
 
 class TestSuite:
-    def test_counts_and_names_what_broke(self, tmp_path, monkeypatch):
+    def test_counts_and_names_what_broke(self, tmp_path):
         (tmp_path / "test_some.py").write_text(
             "import pytest\n"
             "def test_good(): pass\n"
