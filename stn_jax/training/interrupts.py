@@ -2,11 +2,15 @@
 
 import contextlib
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from types import FrameType, TracebackType
 
 from stn_jax.training.errors import Interrupted
+
+AGAIN = 0.01
+"""Seconds after which a request is raised again that was lost."""
 
 
 class StopSignal:
@@ -16,6 +20,9 @@ class StopSignal:
     nothing to save. Inside, it only sets `requested`, for the loop to see between two steps. The
     second signal acts as the system would have it: the process ends.
 
+    Python drops what is raised in a finalizer or a callback of the garbage collector (JAX has one),
+    so there the request is raised a moment later.
+
     Signals reach the main thread alone, so in another thread this does nothing.
     """
 
@@ -23,11 +30,13 @@ class StopSignal:
         self.requested = False
         self._deferred = False
         self._previous = {}
+        self._previous_hook = sys.unraisablehook
 
     def __enter__(self) -> "StopSignal":
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGTERM, signal.SIGINT):
                 self._previous[number] = signal.signal(number, self._handle)
+            self._previous_hook, sys.unraisablehook = sys.unraisablehook, self._raise_later
         return self
 
     def __exit__(
@@ -36,6 +45,9 @@ class StopSignal:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        if self._previous:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            sys.unraisablehook = self._previous_hook
         for number, handler in self._previous.items():
             signal.signal(number, handler)
 
@@ -54,3 +66,18 @@ class StopSignal:
             signal.signal(each, signal.SIG_DFL)
         if not self._deferred:
             raise Interrupted(signal.Signals(number).name)
+
+    def _raise_later(self, dropped: "sys.UnraisableHookArgs") -> None:
+        if not isinstance(dropped.exc_value, Interrupted):
+            self._previous_hook(dropped)
+            return
+        number = signal.Signals[str(dropped.exc_value)]
+
+        def ask(_: int, frame: FrameType | None) -> None:
+            # By then it may be the request of a StopSignal within this one.
+            handler = signal.getsignal(number)
+            (handler if callable(handler) else self._handle)(number, frame)
+
+        # No thread: the callback may have come while the locks of `threading` were held.
+        signal.signal(signal.SIGALRM, ask)
+        signal.setitimer(signal.ITIMER_REAL, AGAIN)

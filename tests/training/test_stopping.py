@@ -1,11 +1,13 @@
 """Signals at every moment of a real run of train.py."""
 
 import contextlib
+import gc
 import json
 import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -106,6 +108,52 @@ def test_a_signal_while_the_last_checkpoint_is_written_changes_nothing(tmp_path,
     assert train(tiny_config(steps=2), tmp_path).finished
     assert not signals
     assert restore_last(tmp_path)[0] == 2
+
+
+@pytest.fixture
+def signal_in_the_garbage_collector():
+    """Has the next collection interrupted by SIGTERM, where Python drops what is raised."""
+
+    def interrupt(phase, info):
+        gc.callbacks.remove(interrupt)
+        signal.raise_signal(signal.SIGTERM)
+
+    gc.callbacks.append(interrupt)
+    yield
+    assert interrupt not in gc.callbacks
+
+
+@pytest.mark.usefixtures("signal_in_the_garbage_collector")
+def test_a_signal_in_the_garbage_collector_is_answered_a_moment_later():
+    with StopSignal() as stop:
+        gc.collect()
+        assert stop.requested
+        with pytest.raises(Interrupted, match="SIGTERM"):
+            time.sleep(60)
+
+
+@pytest.mark.usefixtures("signal_in_the_garbage_collector")
+def test_a_signal_in_the_garbage_collector_reaches_the_loop_that_has_begun_since():
+    with StopSignal():
+        gc.collect()
+        with StopSignal() as stop, stop.deferred():
+            until = time.monotonic() + 60
+            while not stop.requested and time.monotonic() < until:
+                time.sleep(0.001)
+            assert stop.requested
+
+
+def test_what_else_cannot_be_raised_is_still_said(monkeypatch):
+    said = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda dropped: said.append(dropped.exc_value))
+
+    class Broken:
+        def __del__(self):
+            raise OSError("in a finalizer")
+
+    with StopSignal():
+        Broken()
+    assert [str(error) for error in said] == ["in a finalizer"]
 
 
 def test_a_second_interrupt_leaves_at_once(tmp_path):
