@@ -368,7 +368,8 @@ def _class_curves(
 
 
 def _area_label(name: str, interval: Mapping[str, Any]) -> str:
-    label = f"{name}: area {interval['value']:.3f}"
+    # matplotlib shows no label that begins with "_", as a name may.
+    label = f"area of {name}: {interval['value']:.3f}"
     if interval["low"] is not None:
         label += f"\n95 % interval {interval['low']:.3f} to {interval['high']:.3f}"
     return label

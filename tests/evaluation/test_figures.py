@@ -59,6 +59,17 @@ def test_generated_photos_are_marked_and_only_they(predictions, synthetic):
     assert ("SYNTHETIC photos" in texts(figure)) == synthetic
 
 
+@pytest.mark.parametrize("classes", [("_a", "_b"), ("_a", "_b", "c")])
+def test_legends_name_classes_however_they_begin(make_predictions, classes):
+    table = make_predictions(60, classes=classes)
+    summary = summarise(table, decision=None, photo_size=PHOTO, repeats=50)
+    for make in (figures.roc_figure, figures.precision_recall_figure):
+        (legend,) = (axes.get_legend() for axes in make(table, summary).axes)
+        named = [line.get_text().split(":")[0] for line in legend.get_texts()]
+        shown = classes[1:] if len(classes) == 2 else classes
+        assert {f"area of {name}" for name in shown} <= set(named)
+
+
 def test_confidence_figure_shows_every_photo(predictions):
     table, summary = predictions
     figure = figures.confidence_figure(table, summary)
