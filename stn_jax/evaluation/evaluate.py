@@ -263,7 +263,12 @@ def _facts(predictor: Predictor, dataset: PhotoDataset) -> dict[str, Any]:
         "crop": _FIXED_CROPS.get(run.config.model.transform, LEARNED_ZOOM),
         "photo_size": list(run.config.data.photo_size),
         "crop_size": list(run.config.model.crop_size),
-        "model": {"fingerprint": predictor.fingerprint, "step": predictor.step, "weights": weights},
+        "model": {
+            "fingerprint": predictor.fingerprint,
+            "step": predictor.step,
+            "by_validation": predictor.by_validation,
+            "weights": weights,
+        },
         "data": {
             "fingerprint": run.data_fingerprint,
             "splits": dataset.report["splits"],

@@ -19,7 +19,7 @@ from stn_jax.data.pipeline import Split
 from stn_jax.evaluation.calibration import apply_temperature, softmax
 from stn_jax.models import STNClassifier, make_model
 from stn_jax.sampling import theta_to_box
-from stn_jax.training.checkpoint import restore_best
+from stn_jax.training.checkpoint import Weights, restore_best
 from stn_jax.training.workdir import Run, WorkdirError, read_run
 
 METRICS = Path("evaluation/metrics.json")
@@ -102,16 +102,18 @@ class Predictor:
     Attributes:
       run: what the model was trained with.
       step: the step its weights are from.
+      by_validation: whether they were chosen by it; otherwise they are the newest.
       answering: how probabilities become answers.
       fingerprint: of the weights, hexadecimal.
     """
 
-    def __init__(self, run: Run, variables: PyTree, *, step: int, answering: Answering):
+    def __init__(self, run: Run, weights: Weights, *, answering: Answering):
         self.run = run
-        self.step = step
+        self.step = weights.step
+        self.by_validation = weights.by_validation
         self.answering = answering
-        self.fingerprint = _fingerprint(variables)
-        self._variables = variables
+        self.fingerprint = _fingerprint(weights.variables)
+        self._variables = weights.variables
         self._model = make_model(
             run.config.model,
             num_classes=len(run.classes),
@@ -254,8 +256,7 @@ def load_predictor(workdir: str | Path) -> Predictor:
       WorkdirError: when there is no run, no checkpoint, or a damaged file.
     """
     run = read_run(workdir)
-    variables, step = restore_best(workdir)
-    predictor = Predictor(run, variables, step=step, answering=Answering())
+    predictor = Predictor(run, restore_best(workdir), answering=Answering())
     predictor.answering = read_answering(Path(workdir), predictor.fingerprint)
     return predictor
 

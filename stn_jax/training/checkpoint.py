@@ -11,7 +11,7 @@ import logging
 import shutil
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import orbax.checkpoint as ocp
@@ -27,6 +27,15 @@ _log = logging.getLogger(__name__)
 _SUMS = "SHA256SUMS"
 _ORBAX_MARK = "_CHECKPOINT_METADATA"
 _NONE = -1
+
+
+class Weights(NamedTuple):
+    """What a run predicts with: variables for `model.apply`, and the step they are from."""
+
+    variables: PyTree
+    step: int
+    by_validation: bool
+    """Whether they have the least validation loss; otherwise they are the newest."""
 
 
 class CheckpointStore:
@@ -229,11 +238,8 @@ def check_disk(folder: Path, *, needed: int) -> None:
         )
 
 
-def restore_best(workdir: str | Path) -> tuple[PyTree, int]:
+def restore_best(workdir: str | Path) -> Weights:
     """Reads the weights to predict with: the best by validation, else the newest.
-
-    Returns:
-      (variables for `model.apply`, step they are from).
 
     Raises:
       WorkdirError: when the run has no checkpoint yet.
@@ -246,7 +252,8 @@ def restore_best(workdir: str | Path) -> tuple[PyTree, int]:
         restored = _restore_newest(workdir / name, tree)
         if restored is not None:
             step, tree, _ = restored
-            return (tree if name == "best" else tree.variables), step
+            best = name == "best"
+            return Weights(tree if best else tree.variables, step, by_validation=best)
     raise _no_checkpoint(workdir)
 
 

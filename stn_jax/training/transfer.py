@@ -32,7 +32,7 @@ def start_from(
       ConfigError: when any other layer differs.
       WorkdirError: when there is no such run, or it has no checkpoint.
     """
-    variables, step = restore_best(other)
+    variables, step, _ = restore_best(other)
     fresh, found = _by_name(state.variables), _by_name(variables)
     misfits = {
         name

@@ -256,6 +256,14 @@ def test_a_run_without_a_zoom_is_not_called_the_zoom(copy, evaluated):
     assert "learned crops" not in report
 
 
+def test_the_report_says_by_what_the_weights_were_chosen(copy):
+    words = "chosen by validation loss"
+    assert words in (copy / "evaluation/report.html").read_text()
+    shutil.rmtree(copy / "best")
+    assert stn_jax.evaluate(copy)["model"]["by_validation"] is False
+    assert words not in (copy / "evaluation/report.html").read_text()
+
+
 def test_where_patients_have_several_photos_the_test_of_pairs_is_warned_of(copy):
     words = "McNemar's test takes photos of one patient for independent"
     assert words not in (copy / "evaluation/report.html").read_text()

@@ -12,6 +12,7 @@ import stn_jax
 from stn_jax.evaluation.export import export, to_onnx, to_stablehlo
 from stn_jax.evaluation.predictor import Answering, Predictor
 from stn_jax.models import make_model
+from stn_jax.training.checkpoint import Weights
 
 PHOTOS = np.random.default_rng(0).integers(0, 256, (3, 42, 63, 3), np.uint8)
 
@@ -63,7 +64,7 @@ def test_every_family_of_maps_is_exported_for_any_number_of_photos(predictor, tr
     network = make_model(model, num_classes=2, mean_color=predictor.run.mean_color)
     variables = network.init(jax.random.key(0), PHOTOS[:1], train=False)
     run = dataclasses.replace(predictor.run, config=config)
-    fresh = Predictor(run, variables, step=0, answering=predictor.answering)
+    fresh = Predictor(run, Weights(variables, 0, by_validation=True), answering=predictor.answering)
     graph = jax.export.deserialize(to_stablehlo(fresh))
     probabilities, _ = graph.call(jax.tree.leaves(variables), PHOTOS)
     wanted = [list(answer.probabilities.values()) for answer in fresh.predict(PHOTOS)]

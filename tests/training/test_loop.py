@@ -43,7 +43,7 @@ def test_a_run_leaves_what_was_promised(workdir):
 
 def test_validation_counts_every_photo_exactly_once(workdir):
     run = read_run(workdir)
-    variables, step = restore_best(workdir)
+    variables, step, _ = restore_best(workdir)
     split = prepare(run.config.data).splits["val"]
     assert len(split) % run.config.train.batch_size != 0, "the last batch must be a short one"
     photos = np.stack([split[place]["photo"] for place in range(len(split))])

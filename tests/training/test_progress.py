@@ -36,8 +36,9 @@ def test_patience_ends_the_run_and_the_best_is_kept(config, tmp_path, capsys):
     )
     assert [line["step"] for line in metrics(tmp_path) if "val/loss" in line] == [3, 6, 9]
     assert restore_last(tmp_path)[2]["best_step"] == 3
-    variables, step = restore_best(tmp_path)
+    variables, step, by_validation = restore_best(tmp_path)
     assert step == 3
+    assert by_validation
     assert set(variables) == {"params"}, "no moments"
     weights = sum(p.stat().st_size for p in (tmp_path / "best").rglob("*") if p.is_file())
     whole = sum(p.stat().st_size for p in (tmp_path / "checkpoints").rglob("*") if p.is_file())
