@@ -76,7 +76,7 @@ def _predict(limits: Limits) -> dict[str, Any]:
         "responses": {
             "200": _json("At least one photo was answered", _ref("Answers")),
             "422": _json("No photo could be used", _ref("Answers")),
-            **_errors(400, 401, 403, 413, 503),
+            **_errors(400, 401, 403, 413, 431, 503),
         },
     }
 
@@ -144,13 +144,13 @@ def _json(text: str, schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _get(text: str, schema: dict[str, Any]) -> dict[str, Any]:
-    return {"summary": text, "responses": {"200": _json(text, schema), **_errors(400, 401)}}
+    return {"summary": text, "responses": {"200": _json(text, schema), **_errors(400, 401, 431)}}
 
 
 def _plain(text: str, others: dict[str, Any], *, security: bool = True) -> dict[str, Any]:
     content = {"text/plain": {"schema": _TEXT}}
     responses = {"200": {"description": text, "content": content}, **others}
-    responses |= _errors(400, 401) if security else _errors(400)
+    responses |= _errors(400, 401, 431) if security else _errors(400, 431)
     return {"summary": text, "responses": responses, **({} if security else {"security": []})}
 
 
@@ -159,6 +159,7 @@ _MEANINGS = {
     401: "No token, or a wrong one",
     403: "From another site's page",
     413: "Too large",
+    431: "Headers too large",
     503: "Busy: try again after Retry-After seconds",
 }
 

@@ -123,6 +123,9 @@ def test_document_describes_every_path_and_answer(client, photo):
     rules = client.application.url_map.iter_rules()
     served = {str(rule) for rule in rules if rule.endpoint.startswith(("api.", "health."))}
     assert set(document["paths"]) == served
+    for methods in document["paths"].values():
+        for described in methods.values():
+            assert "431" in described["responses"], "the server's own refusal, of any path"
     schemas = document["components"]["schemas"]
     body = post(client, (photo, "a.jpg")).json
     assert set(body) == set(schemas["Answers"]["required"])
