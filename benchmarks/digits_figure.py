@@ -3,7 +3,7 @@
 For each run, the first digits of its test and the first of those that it takes for others. Runs
 come from `benchmarks/mnist.py`, and are named so:
 
-    python -m benchmarks.digits_figure --output digits.png "rotated=runs/mnist/R-affine-heatmap-0"
+    python -m benchmarks.digits_figure --output digits.jpg R=runs/mnist/R-affine-heatmap-0
 """
 
 import argparse
@@ -59,7 +59,10 @@ def draw_digits(
     reading = predictor.read(digits)
     for column, place in enumerate(places):
         above, below = axes[:, column]
-        outline_photo(above, digits[column], reading.area[column])
+        if predictor.run.config.model.transform == "tps":  # four corners do not outline a spline
+            show(above, digits[column])
+        else:
+            outline_photo(above, digits[column], reading.area[column])
         show(below, reading.crops[column])
         if not table.correct[place]:
             label, taken_for = (table.classes[i[place]] for i in (table.label, table.predicted))
@@ -69,7 +72,7 @@ def draw_digits(
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("runs", nargs="+", metavar="NAME=WORKDIR")
-    parser.add_argument("--output", type=Path, required=True, help="the PNG to write")
+    parser.add_argument("--output", type=Path, required=True, help="the picture to write")
     options = parser.parse_args()
     runs = dict(run.split("=", 1) for run in options.runs)
     with matplotlib.rc_context(STYLE):

@@ -69,6 +69,9 @@ class CheckpointStore:
     def save(self, step: int, tree: PyTree, notes: dict[str, Any]) -> None:
         """Starts to save; the save before it is finished first.
 
+        Checkpoints of later steps, which a run left that was killed and has gone on from an earlier
+        one, are removed.
+
         Args:
           step: name of the checkpoint; saving a step that is there already does nothing.
           tree: arrays.
@@ -82,6 +85,9 @@ class CheckpointStore:
             return
         args = ocp.args.Composite(tree=ocp.args.StandardSave(tree), notes=ocp.args.JsonSave(notes))
         try:
+            # Beside a later step Orbax would save nothing, and not say so.
+            for later in [each for each in self._manager.all_steps() if each > step]:
+                self._manager.delete(later)
             self._manager.save(step, args=args)
         except (OSError, ValueError) as error:
             raise self._failed(error) from error

@@ -212,3 +212,16 @@ def test_needed_space_is_checked(tmp_path):
 def test_space_on_disk_is_what_was_computed(folder):
     written = sum(p.stat().st_size for p in (folder / "3" / "tree").rglob("*") if p.is_file())
     assert written <= needed_bytes(tree(3)) * np.float64(1.2) + 10_000
+
+
+def test_an_earlier_step_takes_the_place_of_later_ones(tmp_path):
+    for step in (1, 5, 3):
+        store = CheckpointStore(tmp_path / "best", keep=2)
+        store.save(step, tree(step), {"seen": step})
+        store.close()
+    store = CheckpointStore(tmp_path / "best", keep=2)
+    step, restored, notes = restore(store)
+    store.close()
+    assert (step, notes) == (3, {"seen": 3})
+    assert_same_bits(restored, tree(3))
+    assert sorted(path.name for path in (tmp_path / "best").iterdir()) == ["1", "3"]

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 import signal
 import threading
 from pathlib import Path
@@ -130,6 +131,20 @@ def test_an_evaluation_made_up_for_keeps_its_best_weights(config, tmp_path):
     stn_jax.train(with_train(config, steps=6), tmp_path)
     assert [line["step"] for line in metrics(tmp_path) if "val/loss" in line] == [5, 6]
     assert restore_best(tmp_path)[1] == 5
+
+
+def test_a_run_killed_after_better_evaluations_than_its_last_checkpoints_goes_on(config, tmp_path):
+    few = {"steps": 4, "eval_every": 1, "checkpoint_every": 1000}
+    config = with_train(config, learning_rate=3e-4, seed=1, **few)
+    stn_jax.train(config, tmp_path)
+    losses = [line["val/loss"] for line in metrics(tmp_path) if "val/loss" in line]
+    assert len(losses) == 4
+    assert losses == sorted(losses, reverse=True), "each evaluation must be the best so far"
+    best = restore_best(tmp_path)
+    shutil.rmtree(tmp_path / "checkpoints")  # as if it had been killed before the first
+    assert stn_jax.train(config, tmp_path).finished
+    assert restore_best(tmp_path).step == best.step == 4
+    assert_same_bits(restore_best(tmp_path).variables, best.variables)
 
 
 def test_frames_of_a_run_without_a_checkpoint_are_taken_back(config, tmp_path):
