@@ -56,6 +56,10 @@ def train_dataset(
     # A stretch of every global batch: which photo stands where in it does not depend on the hosts.
     part = slice(index * local, (index + 1) * local)
     batches = order.batch(batch_size, drop_remainder=True)
+    if balance:
+        # The classes take turns, and every second photo, which may be a part of a batch or a
+        # device's, would be of one class.
+        batches = batches.random_map(lambda places, rng: rng.permutation(places), seed=seed)
     if isinstance(split, GeneratedSplit):
         return batches.map_with_index(lambda step, places: split.make_batch(places[part], step))
     return batches.map(lambda places: _load_batch(split, places[part]))

@@ -89,6 +89,16 @@ def test_balance_draws_every_class_equally_often_and_every_photo_in_its_turn():
     assert sorted(i for i in stream if i >= 27) == sorted(list(range(27, 36)) * 3)
 
 
+def test_a_part_of_a_balanced_batch_has_photos_of_every_class():
+    split = CountingSplit([0] * 30 + [1] * 10)
+    dataset = train_dataset(split, batch_size=16, seed=0, balance=True)
+    parts = np.array([dataset[step]["label"] for step in range(20)]).reshape(20, 8, 2)
+    of_class = parts.mean(axis=1)
+    assert (of_class.mean(axis=1) == 0.5).all()
+    assert np.all((of_class > 0) & (of_class < 1), axis=1).mean() > 0.9
+    np.testing.assert_allclose(of_class.mean(axis=0), 0.5, atol=0.1)
+
+
 @pytest.mark.parametrize("balance", [False, True])
 def test_hosts_share_one_global_batch(balance):
     split = CountingSplit([0] * 15 + [1] * 7)
