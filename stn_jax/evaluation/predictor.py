@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import io
 import json
+import math
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -76,7 +77,7 @@ class Prediction:
       threshold: confidence needed for an answer; None when none has been validated.
       theta: the map behind the crop.
       box: corners (x, y) of the area of interest in pixels of the upright photo of the file,
-        clockwise from the crop's top left.
+        clockwise from the crop's top left; infinite where a projective map reaches the horizon.
       crop: the area of interest as the classifier saw it.
     """
 
@@ -90,10 +91,11 @@ class Prediction:
     crop: UInt8[np.ndarray, "crop_height crop_width channel"]
 
     def to_json(self) -> dict[str, Any]:
-        """Everything but the pixels, as JSON has it."""
+        """Everything but the pixels, as JSON has it; the box is None where it has no bounds."""
         fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         del fields["crop"]
-        return fields | {"theta": self.theta.tolist(), "box": self.box.tolist()}
+        box = self.box.tolist() if np.isfinite(self.box).all() else None
+        return fields | {"theta": self.theta.tolist(), "box": box}
 
 
 class Predictor:
@@ -146,10 +148,8 @@ class Predictor:
           PhotoError: when one cannot be used; the message says which and why.
         """
         photos = list(photos)
-        loaded = [
-            self.load(photo, name=names[i] if names else None) for i, photo in enumerate(photos)
-        ]
         files = names or [_name(photo, i) for i, photo in enumerate(photos)]
+        loaded = [self.load(photo, name=name) for photo, name in zip(photos, files, strict=True)]
         return [
             prediction
             for start in range(0, len(loaded), CHUNK)
@@ -165,15 +165,16 @@ class Predictor:
           PhotoError: when it cannot be used.
         """
         data = self.run.config.data
+        is_file = not isinstance(photo, np.ndarray)
         return load_photo(
-            _as_file(photo) if isinstance(photo, np.ndarray) else photo,
+            photo if is_file else _as_file(photo),
             name=name,
             size=data.photo_size,
             fit=data.fit,
             rotate_to_fit=data.rotate_to_fit,
             fill_color=self.run.mean_color,
             max_megapixels=data.max_megapixels,
-            max_file_bytes=data.max_file_megabytes * 1e6,
+            max_file_bytes=data.max_file_megabytes * 1e6 if is_file else math.inf,
         )
 
     def answer(self, photos: Sequence[Photo], files: Sequence[str]) -> list[Prediction]:

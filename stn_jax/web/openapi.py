@@ -99,12 +99,12 @@ def _schemas(classes: Sequence[str]) -> dict[str, Any]:
             threshold=threshold,
             theta={"type": "array", "description": "The map behind the crop"},
             box={
-                "type": "array",
+                "type": ["array", "null"],
                 "items": {**numbers, "minItems": 2, "maxItems": 2},
                 "minItems": 4,
                 "maxItems": 4,
                 "description": "Corners (x, y) of the area of interest in pixels of the upright "
-                "photo, clockwise from the crop's top left",
+                "photo, clockwise from the crop's top left; null where it has no bounds",
             },
         ),
         "Answers": _object(

@@ -4,6 +4,7 @@ import base64
 import dataclasses
 import io
 import math
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -27,7 +28,8 @@ class Pictures:
       photo: the upright photo, a data: URL.
       width: of the photo in the file, in pixels; so is `height`.
       view: SVG view box (x, y, width, height) in these pixels.
-      outline: SVG points of the area of interest.
+      outline: SVG points of the area of interest; "" where it has no bounds, as a projective map's
+        that reaches the horizon.
       crop: the area of interest as the classifier saw it, a data: URL.
       crop_size: its height and width.
       outside: share of the area of interest that lies beyond the photo.
@@ -55,13 +57,23 @@ def make_pictures(answer: Answer) -> Pictures:
         photo=_as_url(shown, "JPEG"),
         width=width,
         height=height,
-        view=_view(prediction.box, (height, width)),
-        outline=" ".join(f"{x:.1f},{y:.1f}" for x, y in prediction.box),
         crop=_as_url(prediction.crop, "PNG"),
         crop_size=prediction.crop.shape[:2],
-        outside=geometry.share_outside(prediction.box, (height, width)),
-        words=geometry.in_words(prediction.box, (height, width)),
+        **_where(prediction.box, (height, width)),
     )
+
+
+def _where(box: Float[np.ndarray, "4 2"], size: tuple[int, int]) -> dict[str, Any]:
+    """What the pictures say of an area of interest in a photo of a size."""
+    if not np.isfinite(box).all():
+        view = (0.0, 0.0, float(size[1]), float(size[0]))
+        return {"view": view, "outline": "", "outside": 0.0, "words": "an area without bounds"}
+    return {
+        "view": _view(box, size),
+        "outline": " ".join(f"{x:.1f},{y:.1f}" for x, y in box),
+        "outside": geometry.share_outside(box, size),
+        "words": geometry.in_words(box, size),
+    }
 
 
 def shrink(content: bytes, size: tuple[int, int]) -> UInt8[np.ndarray, "height width 3"]:

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 import stn_jax
-from stn_jax.data.photo import PhotoError
+from stn_jax.data.photo import Photo, PhotoError
 from stn_jax.evaluation.predictor import METRICS, Answering, load_predictor
 from stn_jax.evaluation.table import read_table
 from stn_jax.training.errors import WorkdirError
@@ -48,6 +48,17 @@ def test_path_content_and_pixels_are_answered_alike(predictor, tmp_path):
     from_path, from_bytes, from_pixels = predictor.predict([path, path.read_bytes(), pixels])
     assert from_path.file == str(path)
     assert from_path.probabilities == from_bytes.probabilities == from_pixels.probabilities
+
+
+def test_an_array_is_not_refused_for_the_size_of_a_file(predictor):
+    large = np.zeros((4700, 4800, 3), np.uint8)
+    assert large.nbytes > predictor.run.config.data.max_file_megabytes * 1e6
+    assert predictor.predict([large])[0].box.max() > 4000
+
+
+def test_a_refusal_says_which_photo(predictor):
+    with pytest.raises(PhotoError, match="photo 1: "):
+        predictor.predict([noise(1)[0], b"no photo"])
 
 
 def test_no_photos_no_answers(predictor):
@@ -109,6 +120,13 @@ def test_json_has_the_promised_fields(predictor):
     assert fields["file"] == "<b>.jpg"
     assert np.shape(fields["theta"]) == (2, 3)
     assert np.shape(fields["box"]) == (4, 2)
+
+
+def test_a_box_without_bounds_is_null(predictor, monkeypatch):
+    monkeypatch.setattr(Photo, "to_original", lambda _, points: np.full_like(points, np.inf))
+    (answer,) = predictor.predict(noise(1))
+    assert not np.isfinite(answer.box).any()
+    assert answer.to_json()["box"] is None
 
 
 def test_evaluation_and_prediction_agree(trained, tmp_path):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from photo_files import encode, part, pixels
 
+from stn_jax.data.photo import Photo
 from stn_jax.evaluation.predictor import METRICS
 from stn_jax.training.errors import WorkdirError
 from stn_jax.web.evidence import read_evidence
@@ -43,6 +44,17 @@ def test_an_answer(client, predictor, certain_and_not):
     assert re.search(r"Of \d+ test photos it was \d+ to \d+ % sure of, \d+ were right\.", card)
     assert "zoomed" in card
     assert "SYNTHETIC" in card
+
+
+def test_an_area_without_bounds_is_not_outlined(client, certain_and_not, monkeypatch):
+    card = cards(client, certain_and_not[0])[0]
+    assert "<polygon" in card
+    assert "Outlined" in card
+    monkeypatch.setattr(Photo, "to_original", lambda _, points: np.full_like(points, np.inf))
+    card = cards(client, certain_and_not[0])[0]
+    assert "What it saw: an area without bounds." in card
+    for words in ("inf", "nan", "<polygon", "Outlined", "beyond"):
+        assert words not in re.sub('base64,[^"]*', "", card)
 
 
 def test_not_certain_names_no_class_as_the_answer(client, predictor, certain_and_not):
