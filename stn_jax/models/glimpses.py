@@ -56,12 +56,11 @@ def draw_glimpses(
     log_ratio = log_heatmap - log_proposal
     log_weight = jax.nn.log_softmax(jnp.take_along_axis(log_ratio, cells, axis=1), axis=1)
 
-    centre = jnp.stack(
-        [cell_centres(width)[cells % width], cell_centres(height)[cells // width]], axis=-1
-    )
+    x, y = cell_centres(width, look.covered[0]), cell_centres(height, look.covered[1])
+    centre = jnp.stack([x[cells % width], y[cells // width]], axis=-1)
     # Anywhere in the cell, so that the places between the centres are seen, too.
     within = jax.random.uniform(place_key, centre.shape, minval=-1, maxval=1)
-    centre = centre + within / jnp.array([width, height])[None, None]
+    centre = centre + within * (look.covered / jnp.array([width, height]))[None, None]
     scale = jnp.repeat(look.theta[:, 0, 0], count)
     centre = centre.reshape(-1, 2)
     if keep_inside:

@@ -6,6 +6,7 @@ from typing import Literal, NamedTuple
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jax.typing import ArrayLike, DTypeLike
 from jaxtyping import Array, Float
@@ -36,10 +37,13 @@ class Look(NamedTuple):
       theta: [batch, 2, 3] for affine and attention, [batch, 3, 3] for projective,
         [batch, control_points ** 2, 2] displacements for tps.
       log_heatmap: logarithm of the probability of each place; None with the dense head.
+      covered: shares (x, y) of the photo's sides, from its top left, that these places cover: less
+        than 1 where a pool leaves out an odd last row or column.
     """
 
     theta: Float[Array, "batch ..."]
     log_heatmap: Float[Array, "batch height width"] | None = None
+    covered: Float[Array, "2"] | None = None
 
 
 class LocalizationNet(nn.Module):
@@ -48,9 +52,10 @@ class LocalizationNet(nn.Module):
     The last layers start with zero weights. The dense head regresses the parameters of the map from
     all features. The heat-map head turns the last feature map into a probability for each position
     and takes their centre of mass as the crop's centre: equivariant to where things are, with a
-    gradient from every position. For affine it then looks again: a dense layer regresses, from the
-    features inside that upright crop alone, how to turn, stretch and move it, so that what it says
-    of a thing does not depend on where the thing lies.
+    gradient from every position. (Where a pool leaves out an odd row or column, the last positions
+    are not the photo's last, and the crop starts so much off the middle.) For affine it then looks
+    again: a dense layer regresses, from the features inside that upright crop alone, how to turn,
+    stretch and move it, so that what it says of a thing does not depend on where the thing lies.
 
     Attributes:
       transform: family of the map.
@@ -102,15 +107,22 @@ class LocalizationNet(nn.Module):
         if self.head == "heatmap":
             raw_scale = self._outputs(features.mean(axis=(1, 2)), [0.0])[:, 0]
             log_heatmap = self._log_heatmap(features)
-            theta = self._attend(raw_scale, _centre_of_mass(log_heatmap), scale)
+            covered = self._covered(features, view)
+            theta = self._attend(raw_scale, _centre_of_mass(log_heatmap, covered), scale)
             if self.transform == "affine":
-                theta = self._refine(features, theta)
-            return Look(theta, log_heatmap)
+                theta = self._refine(features, theta, covered)
+            return Look(theta, log_heatmap, covered)
         return Look(self._regress(features, scale))
 
-    def _refine(self, features: Array, crop: Array) -> Array:
+    def _covered(self, features: Array, view: ArrayLike) -> Array:
+        """Shares (x, y) of the view's sides from which the pools leave nothing out."""
+        shrunk = 2 ** (len(self.channels) - 1)
+        return jnp.array([features.shape[i] * shrunk / np.shape(view)[i] for i in (2, 1)])
+
+    def _refine(self, features: Array, crop: Array, covered: Array) -> Array:
         """Turns, stretches and moves an upright crop by what the features show inside it."""
-        hidden = self._hidden(spatial_transform(features, crop, _FOUND_SIZE))
+        seen = spatial_transform(features, _within_covered(crop, covered), _FOUND_SIZE)
+        hidden = self._hidden(seen)
         # Of many features, none negative, a step of Adam moves a unit for all photos alike: not
         # normalised, all units can go off for good, and all crops are then turned alike.
         hidden = nn.relu(nn.LayerNorm(dtype=self.dtype)(hidden))
@@ -184,18 +196,24 @@ def keep_centre_inside(
     return jnp.clip(centre, -room, room)
 
 
-def cell_centres(count: int) -> Float[Array, " count"]:
-    """Coordinates of the middles of `count` equal cells from -1 to 1."""
-    return (2 * jnp.arange(count, dtype=jnp.float32) + 1) / count - 1
+def cell_centres(count: int, covered: Float[ArrayLike, ""] = 1.0) -> Float[Array, " count"]:
+    """Coordinates of the middles of `count` equal cells that cover a share of [-1, 1] from -1."""
+    return covered * ((2 * jnp.arange(count, dtype=jnp.float32) + 1) / count) - 1
 
 
-def _centre_of_mass(log_heatmap: Array) -> Array:
+def _centre_of_mass(log_heatmap: Array, covered: Array) -> Array:
     """Soft-argmax: the mean position, (x, y) in [-1, 1], under the heat map."""
     heatmap = jnp.exp(log_heatmap)
     _, height, width = heatmap.shape
-    x = jnp.dot(heatmap.sum(axis=1), cell_centres(width), precision=_EXACT)
-    y = jnp.dot(heatmap.sum(axis=2), cell_centres(height), precision=_EXACT)
+    x = jnp.dot(heatmap.sum(axis=1), cell_centres(width, covered[0]), precision=_EXACT)
+    y = jnp.dot(heatmap.sum(axis=2), cell_centres(height, covered[1]), precision=_EXACT)
     return jnp.stack([x, y], axis=-1)
+
+
+def _within_covered(crop: Array, covered: Array) -> Array:
+    """Theta of the same crop in coordinates that go from -1 to 1 over the covered share alone."""
+    from_corner = crop.at[:, :, 2].add(1) / covered[None, :, None]
+    return from_corner.at[:, :, 2].add(-1)
 
 
 def _constant(values: Sequence[float]) -> Callable[..., Array]:

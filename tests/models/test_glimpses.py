@@ -13,10 +13,10 @@ from stn_jax.sampling import attention_theta
 CELLS = (4, 6)
 
 
-def look(heatmap: np.ndarray, scale: float = 0.25) -> Look:
+def look(heatmap: np.ndarray, scale: float = 0.25, covered=(1.0, 1.0)) -> Look:
     batch = len(heatmap)
     theta = attention_theta(jnp.full(batch, scale), jnp.zeros((batch, 2)))
-    return Look(theta, jnp.log(jnp.asarray(heatmap, jnp.float32)))
+    return Look(theta, jnp.log(jnp.asarray(heatmap, jnp.float32)), jnp.asarray(covered))
 
 
 def peaked(row: int, column: int, height: float = 0.9) -> np.ndarray:
@@ -50,6 +50,14 @@ def test_a_share_of_the_glimpses_explores_the_whole_photo():
     np.testing.assert_allclose(counts, expected, atol=0.02)
 
 
+def test_glimpses_stay_in_the_share_of_the_photo_that_the_heat_map_covers():
+    seen = look(np.full((1, *CELLS), 1 / 24), covered=(0.5, 0.75))
+    glimpses = draw_glimpses(jax.random.key(0), seen, count=4000, explore=0.5, keep_inside=False)
+    centres = np.asarray(glimpses.theta)[0, :, :, 2]
+    np.testing.assert_allclose(centres.min(axis=0), [-1, -1], atol=0.02)
+    np.testing.assert_allclose(centres.max(axis=0), [0, 0.5], atol=0.02)
+
+
 def test_weights_are_the_heat_maps_whatever_is_explored():
     heatmap = np.random.default_rng(0).dirichlet(np.ones(24)).reshape(1, *CELLS)
     for explore in (0.3, 1.0):
@@ -81,7 +89,11 @@ def test_the_heat_map_rises_where_the_class_is_recognised():
         log_heatmap = jax.nn.log_softmax(heat_logits, axis=(1, 2))
         theta = attention_theta(jnp.full(1, 0.25), jnp.zeros((1, 2)))
         glimpses = draw_glimpses(
-            jax.random.key(1), Look(theta, log_heatmap), count=64, explore=1.0, keep_inside=False
+            jax.random.key(1),
+            Look(theta, log_heatmap, jnp.ones(2)),
+            count=64,
+            explore=1.0,
+            keep_inside=False,
         )
         columns = jnp.floor((glimpses.theta[..., 0, 2] + 1) / 2 * CELLS[1])
         rows = jnp.floor((glimpses.theta[..., 1, 2] + 1) / 2 * CELLS[0])

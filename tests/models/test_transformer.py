@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from stn_jax import LocalizationNet, SpatialTransformer
+from stn_jax.models.localization import _within_covered
 from stn_jax.sampling import attention_theta, spatial_transform
 
 PHOTO = (24, 36)
@@ -92,6 +93,40 @@ def test_heatmap_follows_the_object(transform):
     theta = np.asarray(net.apply(variables, view))
     # Moved by 10 of 36 and 4 of 24 pixels, in units of half the photo.
     np.testing.assert_allclose(theta[1, :, 2] - theta[0, :, 2], [20 / 36, 8 / 24], atol=0.02)
+
+
+def brightness(size: tuple[int, int], **options) -> tuple[LocalizationNet, dict]:
+    """A heat map of where a view is bright, whose second look sums what is there."""
+    net = LocalizationNet(head="heatmap", channels=(1, 1, 1, 1), units=1, scale=0.3, **options)
+    variables = net.init(jax.random.key(0), jnp.zeros((1, *size, 1)))
+    params = jax.tree.map(jnp.zeros_like, variables["params"])
+    for layer in range(4):
+        kernel = params[f"Conv_{layer}"]["kernel"]
+        middle = kernel.shape[0] // 2
+        params[f"Conv_{layer}"]["kernel"] = kernel.at[middle, middle].set(1.0)
+    params["Conv_4"]["kernel"] = jnp.ones_like(params["Conv_4"]["kernel"])
+    return net, {"params": params}
+
+
+@pytest.mark.parametrize("size", [(64, 96), (70, 105), (71, 111)])
+def test_a_heat_map_finds_things_where_they_are_whatever_its_pools_leave_out(size):
+    net, variables = brightness(size, transform="attention")
+    for row, column in ((20, 20), (28, 44), (44, 76)):
+        view = np.zeros((1, *size, 1), np.float32)
+        view[0, row : row + 8, column : column + 8] = 5.0
+        theta = np.asarray(net.apply(variables, view))
+        found = (theta[0, [1, 0], 2] + 1) / 2 * size
+        # One cell has 8 pixels.
+        np.testing.assert_allclose(found, (row + 4, column + 4), atol=2.5)
+
+
+def test_the_second_look_is_at_the_same_place_of_what_the_pools_leave():
+    crop = jnp.array([[[0.5, 0.1, 0.2], [-0.1, 0.4, -0.3]]])
+    covered = jnp.array([0.9, 0.8])
+    corner = jnp.array([1.0, -1.0, 1.0])
+    in_photo = (crop @ corner + 1) / 2  # as shares of its sides
+    in_features = (_within_covered(crop, covered) @ corner + 1) / 2
+    np.testing.assert_allclose(in_features * covered[None], in_photo, rtol=1e-6)
 
 
 def test_what_turns_an_affine_crop_is_what_is_seen_where_it_lies():
