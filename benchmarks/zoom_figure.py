@@ -49,7 +49,7 @@ def draw_heatmaps(row: list[Axes], predictor: Predictor, photos: np.ndarray) -> 
     )
     if look.log_heatmap is None:
         return
-    height, width = photos.shape[1:3]
+    width, height = np.asarray(look.covered) * photos.shape[2:0:-1]
     for axis, log_heatmap in zip(row, look.log_heatmap, strict=True):
         heat = np.exp(np.asarray(log_heatmap))
         heat /= heat.max()
