@@ -15,8 +15,8 @@ Cost in CPU seconds: 150 to 210 with a transformer (P: 270), 280 to 390 with aff
 map; without, 140 (P: 230, RTS: 270, TC: 540).
 Expected, in % of the test digits wrong (docs/results.md): RTS affine 0.7 (--train.steps 9600: 0.5;
 dense head 1.1), projective 0.9, tps 1.1, attention 0.9, without 1.4; TC affine 0.9 (dense head
-1.9), attention 1.1, without 1.2; R affine 0.9, without 1.1 (--train.steps 9600: 0.6 and 0.8); P affine 0.9
-(--train.steps 9600: 0.7), projective 0.9, tps 1.0, without 1.1; E affine 1.1, tps 1.2
+1.9), attention 1.1, without 1.2; R affine 0.9, without 1.1 (--train.steps 9600: 0.6 and 0.8); P
+affine 0.9 (--train.steps 9600: 0.7), projective 0.9, tps 1.0, without 1.1; E affine 1.1, tps 1.2
 (--train.steps 9600: 0.7), without 1.2.
 """
 
