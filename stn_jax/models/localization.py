@@ -196,7 +196,7 @@ def keep_centre_inside(
     return jnp.clip(centre, -room, room)
 
 
-def cell_centres(count: int, covered: Float[ArrayLike, ""] = 1.0) -> Float[Array, " count"]:
+def cell_centres(count: int, covered: Float[ArrayLike, ""]) -> Float[Array, " count"]:
     """Coordinates of the middles of `count` equal cells that cover a share of [-1, 1] from -1."""
     return covered * ((2 * jnp.arange(count, dtype=jnp.float32) + 1) / count) - 1
 
