@@ -6,7 +6,6 @@ come from `benchmarks/mnist.py`, and are named so:
     python -m benchmarks.digits_figure --output digits.jpg R=runs/mnist/R-affine-heatmap-0
 """
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,10 +13,12 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
+from benchmarks.figure_options import read_options
 from stn_jax.data.builder import prepare
+from stn_jax.data.pipeline import Split
 from stn_jax.drawing import outline_photo, show
 from stn_jax.evaluation.figures import STYLE
-from stn_jax.evaluation.predictor import load_predictor
+from stn_jax.evaluation.predictor import Predictor, load_predictor
 from stn_jax.evaluation.table import PredictionTable, read_table
 
 DIGITS = 7
@@ -36,8 +37,10 @@ def draw_runs(runs: dict[str, Path]) -> Figure:
     for row, (name, workdir) in zip(range(0, len(axes), 2), runs.items(), strict=True):
         table = read_table(workdir / "evaluation" / "predictions.csv")
         wrong = np.flatnonzero(~table.correct)
-        draw_digits(left[row : row + 2], workdir, table, range(DIGITS))
-        draw_digits(right[row : row + 2], workdir, table, wrong[:DIGITS])
+        predictor = load_predictor(workdir)
+        split = prepare(predictor.run.config.data).splits["test"]
+        draw_digits(left[row : row + 2], predictor, split, table, range(DIGITS))
+        draw_digits(right[row : row + 2], predictor, split, table, wrong[:DIGITS])
         left[row, 0].set_ylabel(name, fontsize=9)
         left[row + 1, 0].set_ylabel("crop", fontsize=9)
     for corner, words in (
@@ -50,11 +53,13 @@ def draw_runs(runs: dict[str, Path]) -> Figure:
 
 
 def draw_digits(
-    axes: np.ndarray, workdir: Path, table: PredictionTable, places: Sequence[int]
+    axes: np.ndarray,
+    predictor: Predictor,
+    split: Split,
+    table: PredictionTable,
+    places: Sequence[int],
 ) -> None:
     """Draws digits above their crops, and over each wrong one what it was taken for."""
-    predictor = load_predictor(workdir)
-    split = prepare(predictor.run.config.data).splits["test"]
     digits = np.stack([split[int(place)]["photo"] for place in places])
     reading = predictor.read(digits)
     for column, place in enumerate(places):
@@ -70,15 +75,9 @@ def draw_digits(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("runs", nargs="+", metavar="NAME=WORKDIR")
-    parser.add_argument("--output", type=Path, required=True, help="the picture to write")
-    options = parser.parse_args()
-    runs = dict(run.split("=", 1) for run in options.runs)
+    runs, output = read_options(__doc__)
     with matplotlib.rc_context(STYLE):
-        draw_runs({name: Path(workdir) for name, workdir in runs.items()}).savefig(
-            options.output, dpi=110
-        )
+        draw_runs(runs).savefig(output, dpi=110)
 
 
 if __name__ == "__main__":

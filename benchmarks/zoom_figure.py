@@ -5,7 +5,6 @@ Runs come from `benchmarks/zoom.py`, and are named so:
     python -m benchmarks.zoom_figure --output zoom.png "glimpses=runs/zoom/synthetic-2-glimpses-0"
 """
 
-import argparse
 import json
 from pathlib import Path
 
@@ -15,6 +14,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from benchmarks.figure_options import read_options
 from stn_jax.data.builder import prepare
 from stn_jax.drawing import outline_photo
 from stn_jax.evaluation.figures import STYLE, finish
@@ -62,15 +62,11 @@ def draw_heatmaps(row: list[Axes], predictor: Predictor, photos: np.ndarray) -> 
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("runs", nargs="+", metavar="NAME=WORKDIR")
-    parser.add_argument("--output", type=Path, required=True, help="the PNG to write")
-    options = parser.parse_args()
-    runs = dict(run.split("=", 1) for run in options.runs)
+    runs, output = read_options(__doc__)
     with matplotlib.rc_context(STYLE):
-        figure = draw_runs({name: Path(workdir) for name, workdir in runs.items()})
+        figure = draw_runs(runs)
         finish(figure, synthetic=True)
-        figure.savefig(options.output, dpi=110)
+        figure.savefig(output, dpi=110)
 
 
 if __name__ == "__main__":

@@ -212,8 +212,7 @@ def _centre_of_mass(log_heatmap: Array, covered: Array) -> Array:
 
 def _within_covered(crop: Array, covered: Array) -> Array:
     """Theta of the same crop in coordinates that go from -1 to 1 over the covered share alone."""
-    from_corner = crop.at[:, :, 2].add(1) / covered[None, :, None]
-    return from_corner.at[:, :, 2].add(-1)
+    return (crop / covered[None, :, None]).at[:, :, 2].add((1 / covered - 1)[None])
 
 
 def _constant(values: Sequence[float]) -> Callable[..., Array]:

@@ -95,9 +95,9 @@ def test_heatmap_follows_the_object(transform):
     np.testing.assert_allclose(theta[1, :, 2] - theta[0, :, 2], [20 / 36, 8 / 24], atol=0.02)
 
 
-def brightness(size: tuple[int, int], **options) -> tuple[LocalizationNet, dict]:
-    """A heat map of where a view is bright, whose second look sums what is there."""
-    net = LocalizationNet(head="heatmap", channels=(1, 1, 1, 1), units=1, scale=0.3, **options)
+def brightness(size: tuple[int, int]) -> tuple[LocalizationNet, dict]:
+    """A localization net whose heat map says where a view is bright."""
+    net = LocalizationNet("attention", "heatmap", channels=(1, 1, 1, 1), scale=0.3)
     variables = net.init(jax.random.key(0), jnp.zeros((1, *size, 1)))
     params = jax.tree.map(jnp.zeros_like, variables["params"])
     for layer in range(4):
@@ -110,7 +110,7 @@ def brightness(size: tuple[int, int], **options) -> tuple[LocalizationNet, dict]
 
 @pytest.mark.parametrize("size", [(64, 96), (70, 105), (71, 111)])
 def test_a_heat_map_finds_things_where_they_are_whatever_its_pools_leave_out(size):
-    net, variables = brightness(size, transform="attention")
+    net, variables = brightness(size)
     for row, column in ((20, 20), (28, 44), (44, 76)):
         view = np.zeros((1, *size, 1), np.float32)
         view[0, row : row + 8, column : column + 8] = 5.0
