@@ -15,6 +15,7 @@ from jax import Array, lax
 from jax.custom_derivatives import SymbolicZero
 from jaxtyping import Float, Int, Real
 
+from stn_jax.sampling.groups import largest_divisor
 from stn_jax.sampling.interpolation import Run
 
 # Up to so many channels are written out where a gradient adds them up.
@@ -184,7 +185,7 @@ def _in_place(pixels, runs):
     first = jnp.arange(count, dtype=jnp.int32)[:, None, None] * math.prod(of_photo)
     runs = [Run((first + run.start) * channels, run.weights) for run in runs]
     _, *of_crop = runs[0].start.shape
-    together = _largest_divisor(count, POSITIONS // math.prod(of_crop))
+    together = largest_divisor(count, POSITIONS // math.prod(of_crop))
     groups = jax.tree.map(lambda leaf: leaf.reshape(-1, together, *leaf.shape[1:]), runs)
     # Without a checkpoint JAX would stack copies of what the loop takes in, for its transpose.
     read_group = jax.checkpoint(functools.partial(_read_runs, channels), prevent_cse=False)
@@ -201,7 +202,7 @@ def _side_by_side(find_runs, photos):
     leaves, structure = jax.tree.flatten(photos)
     count, *of_photo = leaves[0].shape
     of_group = MOST_TOGETHER * math.prod(of_photo) * leaves[0].dtype.itemsize
-    together = _largest_divisor(count, MOST_TOGETHER if of_group <= CACHE else 1)
+    together = largest_divisor(count, MOST_TOGETHER if of_group <= CACHE else 1)
 
     @functools.partial(jax.checkpoint, prevent_cse=False)
     def one(*photo):
@@ -214,10 +215,6 @@ def _side_by_side(find_runs, photos):
     groups = [leaf.reshape(-1, together, *leaf.shape[1:]) for leaf in leaves]
     read = lax.map(group, groups)
     return read.reshape(count, *read.shape[2:])
-
-
-def _largest_divisor(number, most):
-    return max(size for size in range(1, max(1, min(number, most)) + 1) if number % size == 0)
 
 
 def _read_runs(channels, numbers, runs):

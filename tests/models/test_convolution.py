@@ -8,13 +8,12 @@ import numpy as np
 import pytest
 from jax import lax
 
-from stn_jax.models import convolution
-from stn_jax.models.convolution import conv_general_dilated
+from stn_jax.models.convolution import conv_general_dilated, direct, pieces, rows
 
 LAYOUT = ("NHWC", "HWIO", "NHWC")
 
 
-def arrays(*, batch=5, size=(24, 9), window=(3, 3), channels=(3, 4)):
+def arrays(*, batch=5, size=(24, 9), window=(3, 3), channels=(9, 4)):
     rng = np.random.default_rng(0)
     images = jnp.asarray(rng.normal(size=(batch, *size, channels[0])))
     kernel = jnp.asarray(rng.normal(size=(*window, *channels)))
@@ -44,28 +43,29 @@ def assert_equal_with_gradients(images, kernel, *arguments, **options):
         np.testing.assert_allclose(one, other, rtol=1e-11, atol=1e-11)
 
 
-# A row of a 9 pixels wide image and of its output has 9 * (3 + 4) * 8 = 504 bytes.
-@pytest.mark.parametrize("piece_bytes", [1, 4000, 30000, 2**20])
+# A row of a 9 pixels wide image and of its output has 9 * (9 + 4) * 8 = 936 bytes.
+@pytest.mark.parametrize("piece_bytes", [1, 8000, 60000, 2**20])
 @pytest.mark.parametrize("batch", [0, 1, 6])
 def test_values_and_gradients_are_those_of_xla_however_they_are_divided(
     monkeypatch, piece_bytes: int, batch: int
 ) -> None:
-    monkeypatch.setattr(convolution, "PIECE_BYTES", piece_bytes)
+    monkeypatch.setattr(pieces, "PIECE_BYTES", piece_bytes)
     with jax.enable_x64(True):
         assert_equal_with_gradients(*arrays(batch=batch))
 
 
-@pytest.mark.parametrize("piece_bytes", [2000, 2**20])
+@pytest.mark.parametrize("piece_bytes", [4000, 2**20])
 @pytest.mark.parametrize("window", [(1, 1), (2, 4), (3, 3), (5, 5)])
 @pytest.mark.parametrize("padding", ["SAME", "VALID"])
 def test_windows_and_paddings(monkeypatch, piece_bytes: int, window, padding) -> None:
-    monkeypatch.setattr(convolution, "PIECE_BYTES", piece_bytes)
+    monkeypatch.setattr(pieces, "PIECE_BYTES", piece_bytes)
     with jax.enable_x64(True):
         assert_equal_with_gradients(*arrays(window=window), padding)
 
 
-# One channel, or one feature, whose gradient has one channel; enough of both to share pixels.
-@pytest.mark.parametrize("channels", [(1, 4), (4, 1), (16, 17)])
+# One channel, or one feature, whose gradient has one channel; few of both, whose gradient is made
+# row by row; enough of both to share pixels.
+@pytest.mark.parametrize("channels", [(1, 4), (4, 1), (3, 5), (16, 17)])
 @pytest.mark.parametrize("window", [(2, 4), (3, 3)])
 @pytest.mark.parametrize("padding", ["SAME", "VALID", ((1, 0), (0, 1))])
 def test_every_way_has_the_values_and_gradients_of_xla(channels, window, padding) -> None:
@@ -73,6 +73,33 @@ def test_every_way_has_the_values_and_gradients_of_xla(channels, window, padding
         assert_equal_with_gradients(
             *arrays(batch=2, size=(6, 7), window=window, channels=channels), padding
         )
+
+
+@pytest.mark.parametrize("images_at_once", [1, 2, 3])
+def test_the_gradient_of_few_channels_is_added_up_over_groups_of_images(
+    monkeypatch, images_at_once: int
+) -> None:
+    with jax.enable_x64(True):
+        images, kernel = arrays(batch=6, channels=(3, 5))
+        # Three columns of three channels, and five features, at each of 24 * 9 places.
+        of_image = 24 * 9 * (3 * 3 + 5) * 8
+        monkeypatch.setattr(rows, "CACHE_BYTES", images_at_once * of_image)
+        gradient = jax.jit(jax.grad(lambda kernel: jnp.sin(ours(images, kernel)).sum()))
+        assert f"tensor<{images_at_once}x24x9x9xf64>" in gradient.lower(kernel).as_text()
+        assert_equal_with_gradients(images, kernel)
+
+
+def test_the_gradient_of_few_channels_is_one_product_a_row_on_a_cpu_alone() -> None:
+    def products(platform, **options):
+        images, kernel = (array.astype(jnp.float32) for array in arrays(**options))
+        gradient = jax.jit(jax.grad(lambda kernel: jnp.sin(ours(images, kernel)).sum()))
+        lowered = gradient.trace(kernel).lower(lowering_platforms=(platform,)).as_text()
+        return len(re.findall(r"stablehlo\.dot_general", lowered))
+
+    assert products("cpu", window=(5, 5), channels=(3, 16)) == 5
+    assert products("cuda", window=(5, 5), channels=(3, 16)) == 0
+    assert products("cpu", channels=(2, 16)) == 0
+    assert products("cpu", channels=(3, 33)) == 0
 
 
 def rows_of_convolutions(platform: str, **options) -> list[int]:
@@ -83,10 +110,10 @@ def rows_of_convolutions(platform: str, **options) -> list[int]:
 
 
 def test_narrow_images_have_a_row_more_on_a_cpu_alone() -> None:
-    narrow = {"batch": 2, "size": (12, convolution.NARROW), "channels": (16, 16)}
+    narrow = {"batch": 2, "size": (12, direct.NARROW), "channels": (16, 16)}
     assert rows_of_convolutions("cpu", **narrow) == [13, 13]
     assert rows_of_convolutions("cuda", **narrow) == [12, 12]
-    wide = {**narrow, "size": (12, convolution.NARROW + 1)}
+    wide = {**narrow, "size": (12, direct.NARROW + 1)}
     assert rows_of_convolutions("cpu", **wide) == [12, 12]
     assert rows_of_convolutions("cpu", **{**narrow, "channels": (3, 16)}) == [12, 12]
 
@@ -100,7 +127,7 @@ def test_images_of_one_channel_are_added_up_on_a_cpu_alone() -> None:
 
 
 def test_uneven_padding(monkeypatch) -> None:
-    monkeypatch.setattr(convolution, "PIECE_BYTES", 2000)
+    monkeypatch.setattr(pieces, "PIECE_BYTES", 4000)
     with jax.enable_x64(True):
         assert_equal_with_gradients(*arrays(window=(4, 3)), ((3, 0), (1, 2)))
         assert_equal_with_gradients(*arrays(window=(4, 3)), ((0, 3), (0, 0)))
@@ -126,12 +153,13 @@ def test_other_convolutions_are_left_to_xla(options) -> None:
 
 def test_groups_are_left_to_xla() -> None:
     with jax.enable_x64(True):
-        images, kernel = arrays()
+        images, kernel = arrays(channels=(3, 4))
         assert_equal_with_gradients(images, kernel[:, :, :1, :3], feature_group_count=3)
 
 
-def test_a_sum_over_many_pieces_of_bfloat16_is_rounded_once(monkeypatch) -> None:
-    images, kernel = (array.astype(jnp.bfloat16) for array in arrays(batch=64))
+@pytest.mark.parametrize("channels", [(9, 4), (3, 4)])
+def test_a_sum_over_many_pieces_of_bfloat16_is_rounded_once(monkeypatch, channels) -> None:
+    images, kernel = (array.astype(jnp.bfloat16) for array in arrays(batch=64, channels=channels))
 
     def gradient(dtype):
         def total(kernel):
@@ -140,14 +168,16 @@ def test_a_sum_over_many_pieces_of_bfloat16_is_rounded_once(monkeypatch) -> None
         return jax.grad(total)(kernel).astype(jnp.float32)
 
     exact = gradient(jnp.float32)
-    monkeypatch.setattr(convolution, "PIECE_BYTES", 1)
+    monkeypatch.setattr(pieces, "PIECE_BYTES", 1)
+    monkeypatch.setattr(rows, "CACHE_BYTES", 1)
     np.testing.assert_allclose(gradient(jnp.bfloat16), exact, rtol=2**-7)
 
 
-def test_vmap_and_second_derivatives_agree(monkeypatch) -> None:
-    monkeypatch.setattr(convolution, "PIECE_BYTES", 2000)
+@pytest.mark.parametrize("channels", [(9, 4), (3, 4), (24, 24)])
+def test_vmap_and_second_derivatives_agree(monkeypatch, channels) -> None:
+    monkeypatch.setattr(pieces, "PIECE_BYTES", 4000)
     with jax.enable_x64(True):
-        images, kernel = arrays(batch=2, size=(9, 5))
+        images, kernel = arrays(batch=2, size=(9, 5), channels=channels)
 
         def curved(convolve):
             return lambda images, kernel: jnp.sin(convolve(images[None], kernel)).sum()
@@ -165,8 +195,9 @@ def test_vmap_and_second_derivatives_agree(monkeypatch) -> None:
         np.testing.assert_allclose(twice(ours), twice(xla), rtol=1e-10, atol=1e-10)
 
 
-def test_in_a_loop_both_gradients_are_in_the_layout_that_xla_is_quick_at() -> None:
-    images, kernel = (array.astype(jnp.float32) for array in arrays())
+@pytest.mark.parametrize("channels", [(9, 4), (24, 24)])
+def test_in_a_loop_both_gradients_are_in_the_layout_that_xla_is_quick_at(channels) -> None:
+    images, kernel = (array.astype(jnp.float32) for array in arrays(channels=channels))
 
     def total(images, kernel):
         return jnp.sin(ours(images, kernel)).sum()
