@@ -3,8 +3,8 @@
 Source: P. Lunding Jensen and E. Knudsen Brun, "Differentiating Between Psoriasis and Eczema"; the
 sentence behind each value stands beside it.
 Command: python train.py --config configs/derm.py --data.root PHOTOS
-Cost: the paper's GTX 1060 took three days; 3 to 4 s a step on two CPU
-cores (docs/results.md), 8 to 12 hours in all.
+Cost: the paper's GTX 1060 took three days; about 3 s a step on two CPU
+cores (docs/results.md), 8 hours in all.
 Expected: the paper reports 67.3 % of 200 unseen photos right, and about 90 % of those of which the
 network was at least 95 % certain. Its photos belong to a hospital and are not public, so this
 number cannot be reproduced; configs/isic2016.py trains on public photos.

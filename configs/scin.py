@@ -4,7 +4,7 @@ Source: the settings of configs/derm.py, sentence by sentence; the photos are th
 2024 (arXiv:2402.18545), donated by the people on them and labelled by dermatologists from the photo
 alone. docs/data.md says how to get them and what their licence asks.
 Command: python train.py --config configs/scin.py --data.root SCIN
-Cost: as configs/derm.py, 3 to 4 s a step on two CPU cores, and the augmentation.
+Cost: as configs/derm.py, about 3 s a step on two CPU cores, and the augmentation.
 Expected: not measured here. The paper's 67.3 % came from a hospital's photos and does not carry
 over.
 """

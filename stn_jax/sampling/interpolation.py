@@ -68,6 +68,8 @@ def share_out(
       position: positions in [0, length - 1].
       length: number of pixels; where it is 1 the second weight is 0.
     """
-    first = jnp.maximum(jnp.minimum(jnp.floor(position), length - 2), 0)
+    # Of the position's type, because the converter to ONNX makes float64 of whole numbers.
+    last = jnp.asarray(length - 2, position.dtype)
+    first = jnp.maximum(jnp.minimum(jnp.floor(position), last), 0.0)
     share = position - first
     return first.astype(jnp.int32), [1 - share, share]

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax import lax
+from jax import export, lax
 
 from stn_jax.models.convolution import conv_general_dilated, winograd
 from stn_jax.models.convolution.direct import Padding, convolve
@@ -100,6 +100,13 @@ def test_six_windows_of_one_row_take_the_place_of_three_rows_on_a_cpu_alone() ->
 def test_others_are_convolved_directly(options) -> None:
     text = compiled_for("cpu", *arrays(**options))
     assert "1x3" not in windows(text)
+
+
+def test_any_number_of_images_is_convolved_directly() -> None:
+    images, kernel = arrays(dtype=np.float32)
+    some = jax.ShapeDtypeStruct((export.symbolic_shape("n")[0], *images.shape[1:]), jnp.float32)
+    exported = export.export(jax.jit(ours), platforms=("cpu", "cuda"))(some, kernel)
+    np.testing.assert_allclose(exported.call(images, kernel), xla(images, kernel), atol=1e-4)
 
 
 def test_the_gradient_of_few_channels_and_of_large_images(monkeypatch) -> None:

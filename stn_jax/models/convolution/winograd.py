@@ -198,10 +198,15 @@ def _convolve_combined(
 
 
 def _saves(images: Array, kernel: tuple[int, int, int, int], padding: Padding) -> bool:
-    """Whether it takes fewer multiplications, of numbers that may be rounded a little more."""
+    """Whether it takes fewer multiplications, of numbers that may be rounded a little more.
+
+    The number of images must be known (it is not where a model is exported for any number), so that
+    they can be divided into groups.
+    """
     rows = _rows_of_output(images, padding)
     fewer = SEEN * _tiles(rows) < REACH * rows
-    return kernel[0] == REACH and fewer and images.dtype.itemsize >= 4
+    known = isinstance(images.shape[0], int)
+    return known and kernel[0] == REACH and fewer and images.dtype.itemsize >= 4
 
 
 def _rows_of_output(images: Array, padding: Padding) -> int:
