@@ -216,6 +216,8 @@ class ModelConfig:
     """Batch normalisation after each of the classifier's convolutions."""
     global_pool: bool = False
     """Average the last feature maps over all positions instead of keeping every position."""
+    global_statistics: bool = False
+    """With `global_pool`, keep each map's largest value and standard deviation beside its mean."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -139,6 +139,7 @@ def make_model(
         dropout=config.dropout,
         batch_norm=config.batch_norm,
         global_pool=config.global_pool,
+        global_statistics=config.global_statistics,
         remat=remat,
         dtype=jnp.dtype(precision),
     )

@@ -6,7 +6,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from stn_jax.models.convolution import conv_general_dilated
-from stn_jax.models.pooling import max_pool
+from stn_jax.models.pooling import max_pool, pool_globally
 
 _he_normal = nn.initializers.he_normal()
 
@@ -24,6 +24,8 @@ class VGGLite(nn.Module):
       dropout: share of units dropped after each hidden dense layer while training.
       batch_norm: normalise after each convolution.
       global_pool: average the last feature maps over positions instead of flattening them.
+      global_statistics: with `global_pool`, keep the largest and the standard deviation of each
+        feature map, too.
       remat: keep only what each block receives and compute the rest again in the backward pass.
       dtype: type of the arithmetic; weights and logits are float32 whatever it is.
     """
@@ -34,6 +36,7 @@ class VGGLite(nn.Module):
     dropout: float = 0.5
     batch_norm: bool = False
     global_pool: bool = False
+    global_statistics: bool = False
     remat: bool = False
     dtype: DTypeLike = jnp.float32
 
@@ -56,7 +59,10 @@ class VGGLite(nn.Module):
             convolve = nn.remat(convolve, static_argnums=(2, 3))
         for block in self.channels:
             x = convolve(self, x, block, train)
-        x = x.mean(axis=(1, 2)) if self.global_pool else x.reshape(x.shape[0], -1)
+        if self.global_pool:
+            x = pool_globally(x, statistics=self.global_statistics)
+        else:
+            x = x.reshape(x.shape[0], -1)
         for units in self.dense:
             x = nn.relu(nn.Dense(units, kernel_init=_he_normal, dtype=self.dtype)(x))
             x = nn.Dropout(self.dropout, deterministic=not train)(x)

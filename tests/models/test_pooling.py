@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from stn_jax.models.pooling import max_pool
+from stn_jax.models.pooling import max_pool, pool_globally
 
 
 def xla(x):
@@ -30,3 +30,19 @@ def test_gradient_scatters_nothing() -> None:
     x = jnp.ones((2, 6, 8, 3))
     lowered = jax.jit(jax.grad(lambda x: jnp.sin(max_pool(x)).sum())).lower(x).as_text()
     assert "scatter" not in lowered
+
+
+def test_whole_maps_leave_their_mean_largest_and_deviation() -> None:
+    x = jax.random.normal(jax.random.key(0), (2, 5, 7, 3))
+    mean, largest, deviation = (each(x, axis=(1, 2)) for each in (np.mean, np.max, np.std))
+    np.testing.assert_allclose(pool_globally(x, statistics=False), mean, atol=1e-6)
+    np.testing.assert_allclose(
+        pool_globally(x, statistics=True), np.hstack([mean, largest, deviation]), atol=1e-4
+    )
+
+
+def test_even_maps_have_a_finite_slope() -> None:
+    def total(x):
+        return pool_globally(x, statistics=True).sum()
+
+    assert np.isfinite(jax.grad(total)(jnp.ones((1, 4, 4, 2)))).all()

@@ -65,6 +65,14 @@ def test_options_change_the_network(batch_norm, global_pool):
     assert model.apply(variables, jnp.zeros((2, 8, 12, 3)), train=False).shape == (2, 3)
 
 
+def test_statistics_of_feature_maps_stand_behind_their_means():
+    options = {"channels": ((4,),), "dense": (), "global_pool": True}
+    model = VGGLite(num_classes=3, global_statistics=True, **options)
+    images = jax.random.normal(jax.random.key(1), (2, 8, 12, 3))
+    params = model.init(jax.random.key(0), images, train=False)["params"]
+    assert params["Dense_0"]["kernel"].shape[0] == 3 * 4
+
+
 def test_bfloat16_computes_small_and_keeps_weights_and_logits_large():
     images = jax.random.normal(jax.random.key(1), (2, 8, 8, 3))
     small = VGGLite(num_classes=2, channels=((8,),), dense=(16,), dtype=jnp.bfloat16)
