@@ -10,7 +10,15 @@ from benchmarks import folds, pooled, runs
 from stn_jax.evaluation.table import make_table, write_table
 from stn_jax.training.loop import Outcome
 
-OPTIONS = folds.Options(root="photos", folds=2, steps=6, paper_steps=4, eval_every=2)
+OPTIONS = folds.Options(
+    root="photos",
+    folds=2,
+    steps=6,
+    paper_steps=4,
+    eval_every=2,
+    photo_size=(126, 189),
+    crop_size=(42, 63),
+)
 
 
 def make_run(name, fold, labels, malignant):
