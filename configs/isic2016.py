@@ -1,13 +1,13 @@
-"""Benign against malignant: dermoscopic photos of ISIC 2016, part 3, at the paper's sizes.
+"""Benign against malignant: dermoscopic photos of ISIC 2016, part 3, in small.
 
 Source: Gutman et al. 2016, "Skin Lesion Analysis toward Melanoma Detection", arXiv:1605.01397; the
 photos are public (CC0). They are close-ups through a dermatoscope, mostly centred, so there is less
 to zoom into than in the paper's photos, and no number on them says anything about psoriasis or
-eczema. What differs from derm.py is what a few hundred photos need: a small classifier with batch
-normalisation, augmentation, classes drawn equally often, and a zoom that cannot leave the photo.
+eczema. What differs from derm.py is what a few hundred photos need: small photos, a small
+classifier with batch normalisation, mirrored and turned photos, classes drawn equally often, and a
+zoom that cannot leave the photo. docs/results.md says how much of it helped.
 Command: python train.py --config configs/isic2016.py --data.root FOLDER (benign/, malignant/ in it)
-Cost: about 2 s a step on two CPU cores; a third of the size (--data.photo-size 210 315
---model.crop-size 70 105) takes about 15 minutes.
+Cost: about three minutes on two CPU cores.
 Expected: docs/results.md.
 """
 
@@ -15,7 +15,7 @@ from stn_jax.config import AugmentConfig, Config, DataConfig, ModelConfig, Train
 
 
 def get_config() -> Config:
-    """The paper's sizes and family of crops; regularised for a small, unbalanced set."""
+    """An attention crop of a third of the photo's size; regularised for a small, unbalanced set."""
     return Config(
         name="isic2016",
         data=DataConfig(
