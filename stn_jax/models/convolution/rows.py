@@ -9,6 +9,7 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from stn_jax.models.convolution.direct import Padding
+from stn_jax.models.convolution.products import sum_of_products
 from stn_jax.sampling.groups import largest_divisor
 
 FEW_CHANNELS = 8
@@ -54,7 +55,7 @@ def gradient_of_kernel(
         )
         return total + jnp.stack(
             [
-                _sum_of_products(slopes, neighbours[:, first : first + height])
+                sum_of_products(slopes, neighbours[:, first : first + height])
                 for first in range(rows)
             ]
         )
@@ -62,15 +63,3 @@ def gradient_of_kernel(
     zeros = jnp.zeros((rows, features, side_by_side), jnp.promote_types(images.dtype, jnp.float32))
     total = lax.fori_loop(0, len(images) // at_once, add, zeros)
     return total.reshape(rows, features, columns, -1).transpose(0, 2, 3, 1)
-
-
-def _sum_of_products(
-    slopes: Float[Array, "batch height width feature"],
-    neighbours: Float[Array, "batch height width neighbour"],
-) -> Float[Array, "feature neighbour"]:
-    return lax.dot_general(
-        slopes.reshape(-1, slopes.shape[3]),
-        neighbours.reshape(-1, neighbours.shape[3]),
-        (((0,), (0,)), ((), ())),
-        preferred_element_type=jnp.promote_types(slopes.dtype, jnp.float32),
-    )

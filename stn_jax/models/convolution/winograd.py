@@ -26,6 +26,7 @@ from jaxtyping import Array, Float
 
 from stn_jax.models.convolution import direct
 from stn_jax.models.convolution.direct import Padding
+from stn_jax.models.convolution.products import sum_of_products
 from stn_jax.sampling.groups import largest_divisor
 
 REACH = 3
@@ -139,7 +140,7 @@ def gradient_of_kernel(
         combined = _combine(_INPUT, _rows_of_tiles(images, tiles, padding))
         return jnp.stack(
             [
-                _sum_of_products(seen, _shifted(slope, window[1], padding.columns))
+                sum_of_products(seen, _shifted(slope, window[1], padding.columns))
                 for seen, slope in zip(combined, slopes, strict=True)
             ]
         )
@@ -247,18 +248,6 @@ def _shifted(slope: Array, reach: int, columns: tuple[int, int]) -> Array:
     width = padded.shape[2] - reach + 1
     return jnp.concatenate(
         [padded[:, :, first : first + width] for first in reversed(range(reach))], axis=3
-    )
-
-
-def _sum_of_products(
-    seen: Float[Array, "batch tiles width channel"],
-    slope: Float[Array, "batch tiles width slope"],
-) -> Float[Array, "channel slope"]:
-    """Sums each channel times each slope over all places."""
-    return lax.dot_general(
-        seen.reshape(-1, seen.shape[3]),
-        slope.reshape(-1, slope.shape[3]),
-        (((0,), (0,)), ((), ())),
     )
 
 
