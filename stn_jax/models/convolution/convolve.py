@@ -26,8 +26,8 @@ def conv_general_dilated(
     gradients. The others go to whichever of XLA's two libraries is the quicker (`direct`); and the
     gradient of their kernels, whose window is a whole image and whose channels are the images, far
     apart in memory, is added up over pieces that stay in the cache (`pieces`), or, of few channels,
-    over the rows of the window (`rows`). In a loop
-    (`train.accumulate`) XLA's CPU backend is quick in one layout only, in which all are written.
+    over the rows of the window (`rows`). In a loop (`train.accumulate`) XLA's CPU backend is quick
+    in one layout only, in which all are written.
 
     The layout is Flax's, NHWC and HWIO. There is no forward mode (`jax.jvp`). A convolution with
     any other option than dimension numbers, or more padding than its window reaches, or of no image
