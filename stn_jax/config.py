@@ -218,6 +218,9 @@ class ModelConfig:
     """Average the last feature maps over all positions instead of keeping every position."""
     global_statistics: bool = False
     """With `global_pool`, keep each map's largest value and standard deviation beside its mean."""
+    mirrors: bool = False
+    """After training, answer with the mean of the logits of the crop and of its three mirror
+    images; for photos that have no left side and no upper side of their own."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -367,6 +370,8 @@ def check(config: Config) -> None:
             f"--train.batch-size {train.batch_size} cannot be computed in "
             f"--train.accumulate {train.accumulate} equal parts"
         )
+    if model.global_statistics and not model.global_pool:
+        raise ConfigError("--model.global-statistics needs --model.global-pool")
     if not 0 <= model.dropout < 1:
         raise ConfigError(f"--model.dropout {model.dropout} must be in [0, 1)")
 

@@ -137,6 +137,10 @@ def test_missing_configuration_file_lists_the_ones_there_are(monkeypatch):
             },
             "digits have no colour",
         ),
+        (
+            {"model": ModelConfig(global_statistics=True)},
+            "--model.global-statistics needs --model.global-pool",
+        ),
         ({"model": ModelConfig(dropout=1.0)}, r"--model.dropout 1.0 must be in \[0, 1\)"),
         ({"train": TrainConfig(accumulate=4)}, "15 cannot be computed in --train.accumulate 4"),
         ({"train": TrainConfig(keep_checkpoints=0)}, "--train.keep-checkpoints 0 must be at least"),

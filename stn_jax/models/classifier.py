@@ -6,7 +6,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
-from jaxtyping import Array, Float, Real
+from jaxtyping import Array, Float, Real, Shaped
 
 from stn_jax.config import ModelConfig
 from stn_jax.models.glimpses import draw_glimpses, mix
@@ -21,10 +21,13 @@ class STNClassifier(nn.Module):
     Attributes:
       transformer: samples the crop.
       classifier: reads it.
+      mirrors: after training, answer with the mean of the logits of the crop, of the crop mirrored
+        left to right, of it upside down, and of both.
     """
 
     transformer: SpatialTransformer = dataclasses.field(default_factory=SpatialTransformer)
     classifier: VGGLite = dataclasses.field(default_factory=lambda: VGGLite(num_classes=2))
+    mirrors: bool = False
 
     def __call__(
         self,
@@ -91,7 +94,19 @@ class STNClassifier(nn.Module):
 
     def _classify(self, crops: Array, *, train: bool) -> Array:
         mean = jnp.asarray(self.transformer.mean_color)[None, None, None]
-        return self.classifier((crops - mean) / PIXEL_SCALE, train=train)
+        crops = (crops - mean) / PIXEL_SCALE
+        if train or not self.mirrors:
+            return self.classifier(crops, train=train)
+        views = mirror_images(crops)
+        logits = self.classifier(views.reshape(-1, *crops.shape[1:]), train=False)
+        return logits.reshape(*views.shape[:2], -1).mean(axis=0)
+
+
+def mirror_images(
+    images: Shaped[Array, "batch height width channel"],
+) -> Shaped[Array, "4 batch height width channel"]:
+    """The images as they are, mirrored left to right, upside down, and both."""
+    return jnp.stack([images, images[:, :, ::-1], images[:, ::-1], images[:, ::-1, ::-1]])
 
 
 def make_model(
@@ -143,4 +158,4 @@ def make_model(
         remat=remat,
         dtype=jnp.dtype(precision),
     )
-    return STNClassifier(transformer=transformer, classifier=classifier)
+    return STNClassifier(transformer=transformer, classifier=classifier, mirrors=config.mirrors)
