@@ -218,9 +218,11 @@ class ModelConfig:
     """Average the last feature maps over all positions instead of keeping every position."""
     global_statistics: bool = False
     """With `global_pool`, keep each map's largest value and standard deviation beside its mean."""
-    mirrors: bool = False
-    """After training, answer with the mean of the logits of the crop and of its three mirror
-    images; for photos that have no left side and no upper side of their own."""
+    global_blocks: int = 1
+    """With `global_pool`, pool the feature maps of this many of the last blocks."""
+    members: int = 1
+    """Classifiers that learn side by side from the same crops and answer with the mean of their
+    probabilities; each costs as much as the first."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -370,8 +372,15 @@ def check(config: Config) -> None:
             f"--train.batch-size {train.batch_size} cannot be computed in "
             f"--train.accumulate {train.accumulate} equal parts"
         )
-    if model.global_statistics and not model.global_pool:
-        raise ConfigError("--model.global-statistics needs --model.global-pool")
+    if (model.global_statistics or model.global_blocks > 1) and not model.global_pool:
+        raise ConfigError(
+            "--model.global-statistics and --model.global-blocks need --model.global-pool"
+        )
+    if model.global_blocks > len(model.channels):
+        raise ConfigError(
+            f"--model.global-blocks {model.global_blocks} is more than the {len(model.channels)} "
+            "blocks of --model.channels"
+        )
     if not 0 <= model.dropout < 1:
         raise ConfigError(f"--model.dropout {model.dropout} must be in [0, 1)")
 
@@ -398,7 +407,13 @@ _AT_LEAST = {
         "min_change": 0,
     },
     "train.zoom_schedule": {"steps": 0},
-    "model": {"control_points": 2, "oversample": 1, "localization_units": 1},
+    "model": {
+        "control_points": 2,
+        "oversample": 1,
+        "localization_units": 1,
+        "global_blocks": 1,
+        "members": 1,
+    },
     "data": {"val_size": 0, "test_size": 0, "split_seed": 0},
     "data.mnist": {"seed": 0},
     "data.synthetic": {"seed": 0},

@@ -26,6 +26,8 @@ class VGGLite(nn.Module):
       global_pool: average the last feature maps over positions instead of flattening them.
       global_statistics: with `global_pool`, keep the largest and the standard deviation of each
         feature map, too.
+      global_blocks: with `global_pool`, do so with the maps that this many of the last blocks end
+        in: what is fine or of few colours is told by the earlier ones.
       remat: keep only what each block receives and compute the rest again in the backward pass.
       dtype: type of the arithmetic; weights and logits are float32 whatever it is.
     """
@@ -37,6 +39,7 @@ class VGGLite(nn.Module):
     batch_norm: bool = False
     global_pool: bool = False
     global_statistics: bool = False
+    global_blocks: int = 1
     remat: bool = False
     dtype: DTypeLike = jnp.float32
 
@@ -57,10 +60,14 @@ class VGGLite(nn.Module):
         convolve = VGGLite._convolve_block
         if self.remat:
             convolve = nn.remat(convolve, static_argnums=(2, 3))
+        maps = []
         for block in self.channels:
             x = convolve(self, x, block, train)
+            maps.append(x)
         if self.global_pool:
-            x = pool_globally(x, statistics=self.global_statistics)
+            last = maps[-self.global_blocks :]
+            pooled = [pool_globally(x, statistics=self.global_statistics) for x in last]
+            x = jnp.concatenate(pooled, axis=-1)
         else:
             x = x.reshape(x.shape[0], -1)
         for units in self.dense:

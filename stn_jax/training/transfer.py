@@ -1,6 +1,7 @@
 """Starts a run from the weights of another."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,10 +40,9 @@ def start_from(
         for name in fresh.keys() | found.keys()
         if name not in fresh or name not in found or fresh[name].shape != found[name].shape
     }
-    last = f"params/classifier/{_last_layer(state.params['classifier'])}/"
     replaced = set()
     if read_run(other).classes != tuple(classes):
-        replaced = {name for name in fresh if name.startswith(last)}
+        replaced = {name for name in fresh if name.startswith(_last_layers(fresh))}
     if strangers := sorted(misfits - replaced):
         raise ConfigError(
             f"--train.init-from {other}: its model has other layers: {', '.join(strangers[:8])}"
@@ -63,9 +63,14 @@ def _placed(value: jax.Array, like: jax.Array) -> jax.Array:
     return jax.device_put(value, like.sharding)
 
 
-def _last_layer(classifier: PyTree) -> str:
-    dense = [name for name in classifier if name.startswith("Dense_")]
-    return max(dense, key=lambda name: int(name.removeprefix("Dense_")))
+def _last_layers(names: Iterable[str]) -> tuple[str, ...]:
+    """Where the names of the last dense layer begin, of the classifier or of each member."""
+    last: dict[str, int] = {}
+    for name in names:
+        found = re.match(r"(params/classifier/(?:\w+/)?Dense_)(\d+)/", name)
+        if found:
+            last[found[1]] = max(int(found[2]), last.get(found[1], 0))
+    return tuple(f"{layer}{number}/" for layer, number in last.items())
 
 
 def _by_name(tree: PyTree) -> dict[str, Any]:

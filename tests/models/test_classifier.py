@@ -70,35 +70,3 @@ def test_precision_reaches_both_networks():
     assert model.classifier.dtype == jnp.bfloat16
     assert model.transformer.localization.dtype == jnp.bfloat16
     assert LocalizationNet().dtype == jnp.float32
-
-
-def test_mirrors_answer_with_the_mean_over_the_crops_mirror_images():
-    model = make_model(
-        dataclasses.replace(SMALL, transform="centre", mirrors=True),
-        num_classes=3,
-        mean_color=(100.0, 110.0, 120.0),
-    )
-    variables = model.init(jax.random.key(0), PHOTOS, train=False)
-    plain = dataclasses.replace(model, mirrors=False)
-    views = [PHOTOS, PHOTOS[:, :, ::-1], PHOTOS[:, ::-1], PHOTOS[:, ::-1, ::-1]]
-    answers = [plain.apply(variables, view, train=False)[0] for view in views]
-    logits, _, crops = model.apply(variables, PHOTOS, train=False)
-    np.testing.assert_allclose(logits, np.mean(answers, axis=0), atol=1e-5)
-    assert np.abs(logits - answers[0]).max() > 1e-3
-    np.testing.assert_array_equal(crops, plain.apply(variables, PHOTOS, train=False)[2])
-
-
-def test_mirrors_do_not_change_training():
-    model = make_model(
-        dataclasses.replace(SMALL, mirrors=True, batch_norm=True),
-        num_classes=3,
-        mean_color=(100.0, 110.0, 120.0),
-    )
-    variables = model.init(jax.random.key(0), PHOTOS, train=False)
-
-    def train(model):
-        rngs = {"dropout": jax.random.key(1)}
-        return model.apply(variables, PHOTOS, train=True, rngs=rngs, mutable=["batch_stats"])
-
-    with_mirrors, without = train(model), train(dataclasses.replace(model, mirrors=False))
-    jax.tree.map(np.testing.assert_array_equal, with_mirrors, without)

@@ -73,6 +73,21 @@ def test_statistics_of_feature_maps_stand_behind_their_means():
     assert params["Dense_0"]["kernel"].shape[0] == 3 * 4
 
 
+def test_maps_of_several_blocks_are_pooled_one_behind_the_other():
+    options = {"channels": ((4,), (8,), (16,)), "dense": (), "global_pool": True}
+    model = VGGLite(num_classes=3, global_blocks=2, **options)
+    images = jax.random.normal(jax.random.key(1), (2, 16, 24, 3))
+    params = model.init(jax.random.key(0), images, train=False)["params"]
+    kernel = params["Dense_0"]["kernel"]
+    assert kernel.shape[0] == 8 + 16
+    # With nothing asked of the second block, what is left is the third's alone.
+    params["Dense_0"]["kernel"] = kernel.at[:8].set(0)
+    both = model.apply({"params": params}, images, train=False)
+    params["Dense_0"]["kernel"] = kernel[8:]
+    last = VGGLite(num_classes=3, **options).apply({"params": params}, images, train=False)
+    np.testing.assert_allclose(both, last, atol=1e-6)
+
+
 def test_bfloat16_computes_small_and_keeps_weights_and_logits_large():
     images = jax.random.normal(jax.random.key(1), (2, 8, 8, 3))
     small = VGGLite(num_classes=2, channels=((8,),), dense=(16,), dtype=jnp.bfloat16)

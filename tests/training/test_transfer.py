@@ -63,6 +63,18 @@ def test_other_names_of_as_many_classes_get_a_new_last_layer_too(other):
     np.testing.assert_array_equal(last, begin.params["classifier"]["Dense_1"]["kernel"])
 
 
+def test_every_member_of_an_ensemble_gets_a_new_last_layer(tmp_path):
+    stn_jax.train(tiny_config(model={"members": 2}, steps=1), tmp_path)
+    begin = fresh(5, members=2)
+    state, _ = start_from(begin, tmp_path, classes="abcde")
+    taken = restore_best(tmp_path)[0]["params"]["classifier"]
+    assert len(state.params["classifier"]) == 2
+    for name, member in state.params["classifier"].items():
+        new = begin.params["classifier"][name]
+        np.testing.assert_array_equal(member["Dense_0"]["kernel"], taken[name]["Dense_0"]["kernel"])
+        np.testing.assert_array_equal(member["Dense_1"]["kernel"], new["Dense_1"]["kernel"])
+
+
 def test_a_last_layer_of_another_shape_for_the_same_classes_is_another_network(tmp_path):
     stn_jax.train(tiny_config(model={"dense": ()}, steps=1), tmp_path)
     with pytest.raises(ConfigError, match="other layers: params/classifier/Dense_0"):
