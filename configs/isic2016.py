@@ -47,6 +47,7 @@ def get_config() -> Config:
             batch_norm=True,
             global_pool=True,
             global_statistics=True,
+            global_blocks=3,
         ),
         train=TrainConfig(
             steps=2000,

@@ -220,9 +220,6 @@ class ModelConfig:
     """With `global_pool`, keep each map's largest value and standard deviation beside its mean."""
     global_blocks: int = 1
     """With `global_pool`, pool the feature maps of this many of the last blocks."""
-    members: int = 1
-    """Classifiers that learn side by side from the same crops and answer with the mean of their
-    probabilities; each costs as much as the first."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -412,7 +409,6 @@ _AT_LEAST = {
         "oversample": 1,
         "localization_units": 1,
         "global_blocks": 1,
-        "members": 1,
     },
     "data": {"val_size": 0, "test_size": 0, "split_seed": 0},
     "data.mnist": {"seed": 0},

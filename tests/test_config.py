@@ -146,7 +146,6 @@ def test_missing_configuration_file_lists_the_ones_there_are(monkeypatch):
             {"model": ModelConfig(global_pool=True, global_blocks=5)},
             "--model.global-blocks 5 is more than the 4 blocks",
         ),
-        ({"model": ModelConfig(members=0)}, "--model.members 0 must be at least 1"),
         ({"model": ModelConfig(global_blocks=0)}, "--model.global-blocks 0 must be at least 1"),
         ({"model": ModelConfig(dropout=1.0)}, r"--model.dropout 1.0 must be in \[0, 1\)"),
         ({"train": TrainConfig(accumulate=4)}, "15 cannot be computed in --train.accumulate 4"),

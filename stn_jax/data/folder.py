@@ -202,9 +202,16 @@ def read_rows(table: Path, columns: Collection[str]) -> Iterator[tuple[int, dict
     try:
         with table.open(newline="", encoding="utf-8-sig") as lines:
             reader = csv.DictReader(lines, restval="")
-            missing = sorted(set(columns) - set(reader.fieldnames or ()))
+            names = reader.fieldnames or ()
+            missing = sorted(set(columns) - set(names))
             if missing:
                 raise DataError(f"{table}: no column {' and '.join(missing)}")
+            twice = sorted({name for name in names if name and names.count(name) > 1})
+            if twice:
+                raise DataError(
+                    f"{table}: more than one column {' and '.join(twice)}: rename or remove the "
+                    "others"
+                )
             for row in reader:
                 yield reader.line_num, {name: row[name].strip() for name in reader.fieldnames}
     except (UnicodeDecodeError, csv.Error) as error:

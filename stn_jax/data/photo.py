@@ -11,7 +11,7 @@ import stat
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -320,7 +320,7 @@ def _orientation(image: Image.Image) -> int:
 def _eight_bits(image: Image.Image, name: str) -> Image.Image:
     """Brings any mode to L, RGB or CMYK with 8 bits a channel, transparency laid over white."""
     if image.mode.startswith("I;16") or image.mode == "I":
-        return _from_sixteen_bits(np.asarray(image), name)
+        return _from_sixteen_bits(np.asarray(image), image.info.get("transparency"), name)
     if image.mode == "F":
         raise PhotoError(name, "floating-point pixels have no agreed range: save it as 8 or 16 bit")
     if image.mode == "CMYK" and image.format in ("JPEG", "MPO") and "adobe" not in image.info:
@@ -335,10 +335,13 @@ def _eight_bits(image: Image.Image, name: str) -> Image.Image:
     return image.convert("L" if image.mode == "1" else "RGB")
 
 
-def _from_sixteen_bits(values: np.ndarray, name: str) -> Image.Image:
+def _from_sixteen_bits(values: np.ndarray, transparent: Any, name: str) -> Image.Image:
     if values.min() < 0 or values.max() > 0xFFFF:
         raise PhotoError(name, "32-bit pixels have no agreed range: save it as 8 or 16 bit")
-    return Image.fromarray(_SIXTEEN_TO_EIGHT[values])
+    pixels = _SIXTEEN_TO_EIGHT[values]
+    if isinstance(transparent, int):  # the level of a PNG that shows what is behind
+        pixels[values == transparent] = BACKGROUND
+    return Image.fromarray(pixels)
 
 
 def _over_background(image: Image.Image, mode: str) -> Image.Image:

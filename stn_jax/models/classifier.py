@@ -9,7 +9,6 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Real
 
 from stn_jax.config import ModelConfig
-from stn_jax.models.ensemble import Ensemble
 from stn_jax.models.glimpses import draw_glimpses, mix
 from stn_jax.models.localization import LocalizationNet
 from stn_jax.models.transformer import PIXEL_SCALE, SpatialTransformer
@@ -21,13 +20,11 @@ class STNClassifier(nn.Module):
 
     Attributes:
       transformer: samples the crop.
-      classifier: reads it; an ensemble gives each member's own logits while training.
+      classifier: reads it.
     """
 
     transformer: SpatialTransformer = dataclasses.field(default_factory=SpatialTransformer)
-    classifier: VGGLite | Ensemble = dataclasses.field(
-        default_factory=lambda: VGGLite(num_classes=2)
-    )
+    classifier: VGGLite = dataclasses.field(default_factory=lambda: VGGLite(num_classes=2))
 
     def __call__(
         self,
@@ -37,7 +34,7 @@ class STNClassifier(nn.Module):
         scale: Float[Array, " batch"] | None = None,
         theta: Float[ArrayLike, "batch ..."] | None = None,
     ) -> tuple[
-        Float[Array, "batch *member classes"],
+        Float[Array, "batch classes"],
         Float[Array, "batch ..."],
         Float[Array, "batch crop_height crop_width channel"],
     ]:
@@ -50,8 +47,8 @@ class STNClassifier(nn.Module):
           theta: look here instead of where the localization net would.
 
         Returns:
-          logits [batch, classes] float32, while an ensemble is trained [batch, member, classes];
-          theta (its shape depends on the transform); the crops in pixel values, float32.
+          logits [batch, classes] float32; theta (its shape depends on the transform); the crops in
+          pixel values, float32.
         """
         crops, theta = self.transformer(images, scale=scale, theta=theta)
         return self._classify(crops, train=train), theta, crops
@@ -64,7 +61,7 @@ class STNClassifier(nn.Module):
         count: int,
         explore: float,
         scale: Float[Array, " batch"] | None = None,
-    ) -> tuple[Float[Array, "batch *member classes"], Float[Array, "batch 2 3"]]:
+    ) -> tuple[Float[Array, "batch classes"], Float[Array, "batch 2 3"]]:
         """Classifies photos by several glimpses drawn from the heat map, for training.
 
         Args:
@@ -75,8 +72,8 @@ class STNClassifier(nn.Module):
           scale: base scale of the glimpses, one a photo; see `LocalizationNet`.
 
         Returns:
-          Log-probabilities of the glimpses' mixture, float32, shaped as a call's logits; and the
-          theta of the one crop that a call would have sampled.
+          Log-probabilities of the glimpses' mixture, float32; and the theta of the one crop that a
+          call would have sampled.
         """
         look = self.transformer.locate(images, scale=scale)
         theta, log_weight = draw_glimpses(
@@ -90,7 +87,7 @@ class STNClassifier(nn.Module):
         sample = jax.vmap(self.transformer.sample, in_axes=(None, 1), out_axes=1)
         crops = sample(images, theta)
         logits = self._classify(crops.reshape(-1, *crops.shape[2:]), train=train)
-        return mix(logits.reshape(len(images), count, *logits.shape[1:]), log_weight), look.theta
+        return mix(logits.reshape(len(images), count, -1), log_weight), look.theta
 
     def _classify(self, crops: Array, *, train: bool) -> Array:
         mean = jnp.asarray(self.transformer.mean_color)[None, None, None]
@@ -147,7 +144,4 @@ def make_model(
         remat=remat,
         dtype=jnp.dtype(precision),
     )
-    if config.members > 1:
-        # Flax takes one object in several places for one set of weights.
-        classifier = Ensemble(members=tuple(classifier.clone() for _ in range(config.members)))
     return STNClassifier(transformer=transformer, classifier=classifier)

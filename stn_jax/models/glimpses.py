@@ -70,9 +70,8 @@ def draw_glimpses(
 
 
 def mix(
-    logits: Float[Array, "batch glimpse *member classes"], log_weight: Float[Array, "batch glimpse"]
-) -> Float[Array, "batch *member classes"]:
+    logits: Float[Array, "batch glimpse classes"], log_weight: Float[Array, "batch glimpse"]
+) -> Float[Array, "batch classes"]:
     """Log-probabilities of the classes of a photo, one of whose glimpses shows what it is."""
     log_probabilities = jax.nn.log_softmax(logits, axis=-1)
-    log_weight = log_weight.reshape(*log_weight.shape, *(1 for _ in logits.shape[2:]))
-    return jax.nn.logsumexp(log_probabilities + log_weight, axis=1)
+    return jax.nn.logsumexp(log_probabilities + log_weight[..., None], axis=1)

@@ -9,6 +9,7 @@ import contextlib
 import hashlib
 import logging
 import shutil
+from collections import Counter
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -27,6 +28,8 @@ _log = logging.getLogger(__name__)
 _SUMS = "SHA256SUMS"
 _ORBAX_MARK = "_CHECKPOINT_METADATA"
 _NONE = -1
+_ATTEMPTS = 10
+"""Readings of a folder in which a training replaces the checkpoint that is being read."""
 
 
 class Weights(NamedTuple):
@@ -123,10 +126,14 @@ class CheckpointStore:
 
         Returns:
           (step, tree, notes), or None where there is no sound checkpoint.
+
+        Raises:
+          WorkdirError: when its arrays have other shapes.
         """
         step = self._agreed_newest()
         if step == _NONE:
             return None
+        self._check_shapes(step, like)
         args = ocp.args.Composite(tree=ocp.args.StandardRestore(like), notes=ocp.args.JsonRestore())
         restored = self._manager.restore(step, args=args)
         return step, restored["tree"], restored["notes"]
@@ -168,18 +175,29 @@ class CheckpointStore:
         self._manager.reload()
         return step
 
+    def _check_shapes(self, step: int, like: PyTree) -> None:
+        with ocp.StandardCheckpointer() as reader:
+            saved = reader.metadata(self._folder / str(step) / "tree").item_metadata.tree
+        if _shapes(saved) != _shapes(like):
+            raise WorkdirError(
+                f"{self._folder / str(step)}: the weights do not fit the run's config.json, which "
+                "was edited or is of another version of this program"
+            )
+
     def _newest_sound(self) -> int:
         for step in sorted(self._manager.all_steps(), reverse=True):
             problem = find_damage(self._folder / str(step))
             if problem is None:
                 return step
+            if not (self._folder / str(step)).is_dir():
+                raise FileNotFoundError(f"checkpoint {self._folder / str(step)} is gone")
             self._set_aside(step, problem)
         return _NONE
 
     def _set_aside(self, step: int, problem: str) -> None:
         folder = self._folder / str(step)
         if self._read_only:
-            _log.warning("checkpoint %s is damaged (%s): the one before is taken", folder, problem)
+            _log.warning("checkpoint %s is damaged (%s) and not used", folder, problem)
             return
         target = self._folder.parent / "damaged" / f"{self._folder.name}-{step}"
         if target.exists():
@@ -222,6 +240,11 @@ def find_damage(folder: Path) -> str | None:
         if found[name] != digest:
             return f"{name} has changed since it was written"
     return None
+
+
+def _shapes(tree: PyTree) -> Counter[tuple[int, ...]]:
+    # Counted, because Orbax names what lies in tuples otherwise than JAX.
+    return Counter(tuple(leaf.shape) for leaf in jax.tree.leaves(tree))
 
 
 def needed_bytes(tree: PyTree) -> int:
@@ -281,13 +304,36 @@ def restore_last(workdir: str | Path) -> tuple[int, PyTree, dict[str, Any]]:
 
 
 def _restore_newest(folder: Path, like: PyTree) -> tuple[int, PyTree, dict[str, Any]] | None:
-    store = CheckpointStore(folder)
-    restored = store.restore(on_one_device(like))
-    store.close()
-    return restored
+    """Reads the newest sound checkpoint, also of a run that is training.
+
+    Raises:
+      WorkdirError: when it is of another network than `like`.
+    """
+    for _ in range(_ATTEMPTS):
+        before = steps_in(folder)
+        store = CheckpointStore(folder)
+        try:
+            return store.restore(on_one_device(like))
+        except Exception:
+            # Whatever was being read may just have been replaced: then there is a newer one.
+            if steps_in(folder) == before:
+                raise
+        finally:
+            store.close()
+    raise WorkdirError(f"{folder} changes too quickly to be read: try again, or stop its training")
+
+
+def steps_in(folder: Path) -> set[int]:
+    """Steps of the finished checkpoints of a folder, which need not exist."""
+    return {int(path.name) for path in folder.glob("*") if path.name.isdecimal()}
 
 
 def _no_checkpoint(workdir: Path) -> WorkdirError:
+    if steps_in(workdir / "best") | steps_in(workdir / "checkpoints"):
+        return WorkdirError(
+            f"every checkpoint of {workdir} is damaged: restore the folder from a copy, or train "
+            "anew in another one"
+        )
     return WorkdirError(
         f"{workdir} has no checkpoint yet: train it first (python train.py, same --workdir)"
     )

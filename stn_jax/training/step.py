@@ -54,7 +54,7 @@ def make_train_step(
     Returns:
       (state, batch) -> (state, metrics), where the batch has `photo` [batch, height, width,
       channel] uint8 (with `look_up`, `index` [batch] and `resident` instead) and `label` [batch],
-      and the metrics are scalars: loss and accuracy (the mean of an ensemble's members'),
+      and the metrics are scalars: loss, accuracy,
       gradient_norm, spread (of the crops over the batch, in photo sides), and the means of what
       `describe_crops` says.
     """
@@ -66,7 +66,6 @@ def make_train_step(
     ) -> tuple[Array, tuple[PyTree, Array, Array]]:
         photos, labels, scales = part
         (logits, theta), model_state = classify(params, model_state, photos, scales, key)
-        labels = labels_of_logits(labels, logits)
         mean_loss = optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean()
         return mean_loss, (model_state, logits, theta)
 
@@ -103,7 +102,7 @@ def make_train_step(
         updates = _after(norm, updates)
         metrics = {
             "loss": value,
-            "accuracy": (logits.argmax(axis=-1) == labels_of_logits(batch["label"], logits)).mean(),
+            "accuracy": (logits.argmax(axis=-1) == batch["label"]).mean(),
             "gradient_norm": norm,
             "spread": spread(theta, family=model.transformer.family),
             **{name: each.mean() for name, each in crops.items()},
@@ -120,14 +119,6 @@ def make_train_step(
 
     options = compiler_options(deterministic=config.train.deterministic)
     return jax.jit(step, donate_argnums=0, compiler_options=options)
-
-
-def labels_of_logits(
-    labels: Int[Array, " batch"], logits: Float[Array, "batch *member classes"]
-) -> Int[Array, "batch *member"]:
-    """Repeats each photo's label for every member of an ensemble."""
-    members = logits.shape[1:-1]
-    return jnp.broadcast_to(labels.reshape(-1, *(1 for _ in members)), logits.shape[:-1])
 
 
 def compiler_options(*, deterministic: bool) -> dict[str, bool] | None:

@@ -1,7 +1,6 @@
 """Starts a run from the weights of another."""
 
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ from jaxtyping import PyTree
 
 from stn_jax.config import ConfigError
 from stn_jax.training.checkpoint import restore_best
+from stn_jax.training.errors import WorkdirError
 from stn_jax.training.state import TrainState
 from stn_jax.training.workdir import read_run
 
@@ -33,16 +33,20 @@ def start_from(
       ConfigError: when any other layer differs.
       WorkdirError: when there is no such run, or it has no checkpoint.
     """
-    variables, step, _ = restore_best(other)
+    try:
+        variables, step, by_validation = restore_best(other)
+    except WorkdirError as error:
+        raise WorkdirError(f"--train.init-from: {error}") from error
     fresh, found = _by_name(state.variables), _by_name(variables)
     misfits = {
         name
         for name in fresh.keys() | found.keys()
         if name not in fresh or name not in found or fresh[name].shape != found[name].shape
     }
+    last = f"params/classifier/{_last_layer(state.params['classifier'])}/"
     replaced = set()
     if read_run(other).classes != tuple(classes):
-        replaced = {name for name in fresh if name.startswith(_last_layers(fresh))}
+        replaced = {name for name in fresh if name.startswith(last)}
     if strangers := sorted(misfits - replaced):
         raise ConfigError(
             f"--train.init-from {other}: its model has other layers: {', '.join(strangers[:8])}"
@@ -55,7 +59,8 @@ def start_from(
     )
     params = merged.pop("params")
     kept = "; the last layer is new, for the classes differ" if replaced else ""
-    sentence = f"started from the weights of {other} at step {step}{kept}"
+    newest = "" if by_validation else ", its newest, for it has no best ones"
+    sentence = f"started from the weights of {other} at step {step}{newest}{kept}"
     return state.replace(params=params, model_state=merged), sentence
 
 
@@ -63,14 +68,9 @@ def _placed(value: jax.Array, like: jax.Array) -> jax.Array:
     return jax.device_put(value, like.sharding)
 
 
-def _last_layers(names: Iterable[str]) -> tuple[str, ...]:
-    """Where the names of the last dense layer begin, of the classifier or of each member."""
-    last: dict[str, int] = {}
-    for name in names:
-        found = re.match(r"(params/classifier/(?:\w+/)?Dense_)(\d+)/", name)
-        if found:
-            last[found[1]] = max(int(found[2]), last.get(found[1], 0))
-    return tuple(f"{layer}{number}/" for layer, number in last.items())
+def _last_layer(classifier: PyTree) -> str:
+    dense = [name for name in classifier if name.startswith("Dense_")]
+    return max(dense, key=lambda name: int(name.removeprefix("Dense_")))
 
 
 def _by_name(tree: PyTree) -> dict[str, Any]:

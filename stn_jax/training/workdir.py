@@ -227,7 +227,9 @@ def write_atomically(path: Path, text: str) -> None:
 
 
 def _has_checkpoint(workdir: Path) -> bool:
-    return any(any(workdir.glob(f"{name}/[0-9]*")) for name in ("checkpoints", "best"))
+    # Beside 200 there may be 400.orbax-checkpoint-tmp, of a save that was killed.
+    found = (path for name in ("checkpoints", "best") for path in workdir.glob(f"{name}/*"))
+    return any(path.name.isdecimal() for path in found)
 
 
 def _write(workdir: Path, run: Run) -> None:

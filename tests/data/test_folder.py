@@ -210,6 +210,7 @@ def test_a_folder_that_may_not_be_read_is_an_error_not_a_crash(tmp_path, monkeyp
         ("", "no column file and label"),
         ("path,label\n", "no column file"),
         ("file,label\n", "no rows"),
+        ("file,label,label\n1.jpg,a,b\n", "more than one column label: rename or remove the"),
         ("file,label\n1.jpg,\n", "line 2: file and label must both be given"),
         ("file,label,split\n1.jpg,a,validation\n", "line 2: split 'validation' must be train"),
         ("file,label\n1.jpg,a\n1.jpg,b\n", "line 3: 1.jpg is b here and a above"),

@@ -99,6 +99,9 @@ def test_sixteen_bits_are_scaled_not_cut_off():
     ):
         pixels = load(content).astype(int)
         assert np.abs(pixels - wanted[..., None]).max() <= 1
+    see_through = load(encode(Image.fromarray(grey), "PNG", transparency=int(grey[0, 0])))
+    assert see_through[0, 0, 0] == 255
+    assert np.abs(see_through.astype(int) - wanted[..., None]).ravel()[3:].max() <= 1
     colour = np.stack([grey, grey[::-1], grey[:, ::-1]], axis=-1)
     pixels = load(encode_png(colour, bits=16, color_type=2)).astype(int)
     assert np.abs(pixels - colour / 257).max() <= 1

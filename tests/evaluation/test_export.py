@@ -54,6 +54,32 @@ def test_onnx_predicts_the_same(predictor, tmp_path):
     assert to_onnx(predictor, tmp_path / "model.onnx") < 1e-4
 
 
+def test_bfloat16_gives_no_onnx_file_and_says_why(predictor, tmp_path, monkeypatch):
+    config = predictor.run.config
+    small = dataclasses.replace(config.train, precision="bfloat16")
+    run = dataclasses.replace(predictor.run, config=dataclasses.replace(config, train=small))
+    monkeypatch.setattr(predictor, "run", run)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: name)
+    assert (
+        "no ONNX file: onnxruntime computes convolutions in float32"
+        in [*export(predictor, tmp_path)][-1]
+    )
+    assert not list(tmp_path.glob("*.onnx*"))
+
+
+def test_an_onnx_file_that_fails_its_check_is_removed(predictor, tmp_path, monkeypatch):
+    def write_and_fail(predictor, path):
+        path.write_bytes(b"half")
+        raise RuntimeError("its answers differ")
+
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: name)
+    monkeypatch.setattr(stn_jax.evaluation.export, "to_onnx", write_and_fail)
+    with pytest.raises(RuntimeError, match="answers differ"):
+        list(export(predictor, tmp_path))
+    assert (tmp_path / "model.stablehlo").exists()
+    assert not (tmp_path / "model.onnx").exists()
+
+
 @pytest.mark.parametrize(
     "transform", ["affine", "attention", "projective", "tps", "identity", "centre"]
 )

@@ -156,13 +156,3 @@ def test_glimpses_teach_both_networks(model_and_variables):
     heat_head = gradient["transformer"]["localization"]["Conv_2"]["kernel"]
     assert np.abs(heat_head).max() > 0
     assert np.abs(gradient["classifier"]["Conv_0"]["kernel"]).max() > 0
-
-
-def test_members_see_the_same_glimpses_and_weigh_them_each_for_itself():
-    glimpses = jax.random.normal(jax.random.key(0), (2, 4, 3, 5))
-    log_weight = jax.nn.log_softmax(jax.random.normal(jax.random.key(1), (2, 4)))
-    mixed = mix(glimpses, log_weight)
-    assert mixed.shape == (2, 3, 5)
-    for member in range(3):
-        alone = mix(glimpses[:, :, member], log_weight)
-        np.testing.assert_allclose(mixed[:, member], alone, rtol=1e-6)

@@ -20,7 +20,7 @@ from stn_jax.training.checkpoint import (
     needed_bytes,
     on_one_device,
 )
-from stn_jax.training.errors import CheckpointError
+from stn_jax.training.errors import CheckpointError, WorkdirError
 
 
 def tree(step: int) -> dict[str, jax.Array]:
@@ -153,6 +153,30 @@ def test_a_reader_changes_nothing(folder):
     assert restore(store)[0] == 2
     store.close()
     assert sorted(folder.rglob("*")) == before
+
+
+@pytest.mark.parametrize("found", [None, "weights are missing"])
+def test_a_reader_takes_the_newer_one_when_a_training_replaces_the_checkpoint(
+    folder, monkeypatch, caplog, found
+):
+    def replace_while_it_is_looked_at(path):
+        if path.name != "3":
+            return find_damage(path)
+        path.rename(folder / "4")
+        return found
+
+    monkeypatch.setattr(checkpoint, "find_damage", replace_while_it_is_looked_at)
+    like = jax.eval_shape(lambda: tree(0))
+    step, restored, _ = checkpoint._restore_newest(folder, like)
+    assert step == 4
+    assert_same_bits(restored, tree(3))
+    assert "damaged" not in caplog.text
+
+
+def test_weights_of_another_network_are_said_in_a_sentence(folder):
+    like = {"weights": jax.ShapeDtypeStruct((64, 63), np.float32), "step": np.int32(0)}
+    with pytest.raises(WorkdirError, match=r"do not fit the run's config\.json"):
+        checkpoint._restore_newest(folder, jax.eval_shape(lambda: like))
 
 
 def test_the_newest_are_kept(folder, store):

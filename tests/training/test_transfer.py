@@ -1,5 +1,7 @@
 """Starting from the weights of another run."""
 
+import shutil
+
 import jax
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from stn_jax.config import ConfigError
 from stn_jax.data import synthetic
 from stn_jax.models import make_model
 from stn_jax.training.checkpoint import restore_best
+from stn_jax.training.errors import WorkdirError
 from stn_jax.training.state import init_state, make_optimizer
 from stn_jax.training.transfer import start_from
 
@@ -63,18 +66,6 @@ def test_other_names_of_as_many_classes_get_a_new_last_layer_too(other):
     np.testing.assert_array_equal(last, begin.params["classifier"]["Dense_1"]["kernel"])
 
 
-def test_every_member_of_an_ensemble_gets_a_new_last_layer(tmp_path):
-    stn_jax.train(tiny_config(model={"members": 2}, steps=1), tmp_path)
-    begin = fresh(5, members=2)
-    state, _ = start_from(begin, tmp_path, classes="abcde")
-    taken = restore_best(tmp_path)[0]["params"]["classifier"]
-    assert len(state.params["classifier"]) == 2
-    for name, member in state.params["classifier"].items():
-        new = begin.params["classifier"][name]
-        np.testing.assert_array_equal(member["Dense_0"]["kernel"], taken[name]["Dense_0"]["kernel"])
-        np.testing.assert_array_equal(member["Dense_1"]["kernel"], new["Dense_1"]["kernel"])
-
-
 def test_a_last_layer_of_another_shape_for_the_same_classes_is_another_network(tmp_path):
     stn_jax.train(tiny_config(model={"dense": ()}, steps=1), tmp_path)
     with pytest.raises(ConfigError, match="other layers: params/classifier/Dense_0"):
@@ -84,6 +75,18 @@ def test_a_last_layer_of_another_shape_for_the_same_classes_is_another_network(t
 def test_another_network_is_refused(other):
     with pytest.raises(ConfigError, match="other layers: params/classifier/Conv_1/bias"):
         start_from(fresh(2, channels=((4,), (9,))), other, classes=CLASSES)
+
+
+def test_a_run_to_start_from_that_cannot_be_read_is_named_with_the_option(other, tmp_path):
+    with pytest.raises(WorkdirError, match=r"--train.init-from: .*absent"):
+        start_from(fresh(2), tmp_path / "absent", classes=CLASSES)
+    shutil.copytree(other, tmp_path / "copy")
+    shutil.rmtree(tmp_path / "copy" / "best")
+    _, sentence = start_from(fresh(2), tmp_path / "copy", classes=CLASSES)
+    assert "at step 3, its newest, for it has no best ones" in sentence
+    (tmp_path / "copy" / "checkpoints" / "3" / "SHA256SUMS").write_text("")
+    with pytest.raises(WorkdirError, match=r"every checkpoint of .* is damaged"):
+        start_from(fresh(2), tmp_path / "copy", classes=CLASSES)
 
 
 def test_a_run_starts_there_and_resumes_as_itself(other, tmp_path, capsys):

@@ -118,7 +118,8 @@ def test_other_code_and_versions_are_noted(run, tmp_path):
 def test_before_the_first_checkpoint_everything_may_change(run, tmp_path):
     """A batch that was too large, say: there is nothing to lose yet."""
     start_or_resume(tmp_path, run)
-    (tmp_path / "checkpoints").mkdir()
+    # What a kill during the first save leaves.
+    (tmp_path / "checkpoints" / "2.orbax-checkpoint-tmp").mkdir(parents=True)
     other = changed(run, "train", batch_size=5)
     assert start_or_resume(tmp_path, other) == []
     assert read_run(tmp_path) == other

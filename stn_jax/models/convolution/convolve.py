@@ -31,15 +31,14 @@ def conv_general_dilated(
 
     The layout is Flax's, NHWC and HWIO. There is no forward mode (`jax.jvp`). A convolution with
     any other option than dimension numbers, or more padding than its window reaches, or of no image
-    at all, is XLA's.
+    at all or images smaller than the window, is XLA's.
     """
     others = (value for name, value in options.items() if name != "dimension_numbers")
     if images.size and all(value in (None, 1, (1, 1)) for value in (*others, window_strides)):
         sides = _sides(images, kernel, padding)
         if all(
-            0 <= zeros < reach
-            for reach, side in zip(kernel.shape[:2], sides, strict=True)
-            for zeros in side
+            min(side) >= 0 and max(side) < reach <= length + sum(side)
+            for length, reach, side in zip(images.shape[1:3], kernel.shape[:2], sides, strict=True)
         ):
             return _convolve(images, kernel, sides)
     return lax.conv_general_dilated(images, kernel, window_strides, padding, **options)

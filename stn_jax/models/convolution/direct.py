@@ -78,11 +78,14 @@ def share_pixels(
 
 def _add_shifted(images: Array, kernel: Array, padding: Padding) -> Array:
     """Multiplies and adds images of one channel, shifted by each place of the window."""
-    padded = jnp.pad(images, ((0, 0), *padding, (0, 0)))
+    # In bfloat16 each sum would be rounded, and not only the last, as XLA does.
+    sums = jnp.promote_types(images.dtype, jnp.float32)
+    padded = jnp.pad(images, ((0, 0), *padding, (0, 0))).astype(sums)
     rows, columns = (
         size - reach + 1 for size, reach in zip(padded.shape[1:3], kernel.shape[:2], strict=True)
     )
-    return sum(
+    total = sum(
         padded[:, row : row + rows, column : column + columns] * kernel[None, row, None, column]
         for row, column in np.ndindex(kernel.shape[:2])
     )
+    return total.astype(images.dtype)
