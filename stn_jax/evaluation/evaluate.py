@@ -23,6 +23,7 @@ from stn_jax.evaluation import figures
 from stn_jax.evaluation.console import print_summary
 from stn_jax.evaluation.decision import decide
 from stn_jax.evaluation.gallery import make_galleries
+from stn_jax.evaluation.letters import undrawable
 from stn_jax.evaluation.predictor import METRICS, Predictor, load_predictor
 from stn_jax.evaluation.report import write_report
 from stn_jax.evaluation.summary import paired, summarise
@@ -250,6 +251,12 @@ def _tell(folder: Path, metrics: Mapping[str, Any], workdir: Path, console: Cons
     """Writes the report, after all its pictures, and prints the summary."""
     report = write_report(folder, metrics, filmstrip=workdir / "figures" / "filmstrip.png")
     print_summary(metrics, console)
+    if boxes := undrawable(metrics["classes"]):
+        console.print(
+            f"figures show boxes for {boxes}: install a font with these letters, such as "
+            "Noto Sans CJK, and evaluate again",
+            markup=False,
+        )
     console.print(f"report: {report}", markup=False)
 
 

@@ -20,6 +20,7 @@ from matplotlib.figure import Figure
 from stn_jax.drawing import MARK, MARK_COLOR
 from stn_jax.evaluation import metrics, selective
 from stn_jax.evaluation.intervals import draw_groups, group_members, wilson
+from stn_jax.evaluation.letters import families
 from stn_jax.evaluation.table import PredictionTable
 
 BLUE, ORANGE, GREEN, PURPLE, SKY, GREY = (
@@ -34,6 +35,7 @@ CLASS_COLORS = (BLUE, ORANGE, GREEN, PURPLE, SKY, GREY)
 CLASS_MARKERS = "os^Dvp"
 CLASS_LINES = ("-", "--", "-.", ":")
 STYLE = {
+    "font.family": families(),
     "font.size": 10,
     "axes.titlesize": 11,
     "axes.titleweight": "bold",

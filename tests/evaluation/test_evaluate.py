@@ -366,6 +366,15 @@ def test_summary_is_printed_with_counts(copy, capsys):
     assert "report.html" in printed
 
 
+def test_letters_that_figures_cannot_show_are_said(copy, capsys, monkeypatch):
+    monkeypatch.setattr(
+        "stn_jax.evaluation.evaluate.undrawable", lambda classes: f"疹 of {' '.join(classes)}"
+    )
+    stn_jax.evaluate(copy)
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "figures show boxes for 疹 of scales vesicles: install a font" in printed
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
