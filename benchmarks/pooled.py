@@ -2,7 +2,7 @@
 
 import dataclasses
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -97,6 +97,22 @@ def summarise(runs: Sequence[Tested]) -> list[dict[str, Any]]:
         same = [first[fold] for fold in other]
         results.append(pool([*other.values()]) | {"against": compare(same, [*other.values()])})
     return results
+
+
+def leave_out(runs: Sequence[Tested], files: Collection[str]) -> list[Tested]:
+    """The same runs, tested on the photos that are not among `files` alone.
+
+    Raises:
+      ValueError: when one of `files` is a test photo of no run.
+    """
+    strangers = set(files) - {file for run in runs for file in run.table.file}
+    if strangers:
+        raise ValueError(f"{min(strangers)} is no test photo of any run")
+    kept = [np.flatnonzero([file not in files for file in run.table.file]) for run in runs]
+    return [
+        dataclasses.replace(run, table=run.table.rows(rows))
+        for run, rows in zip(runs, kept, strict=True)
+    ]
 
 
 def _ranking(run: Tested) -> Ranking:

@@ -107,6 +107,29 @@ def test_a_difference_is_the_others_auroc_minus_the_firsts():
     assert second["against"]["mcnemar"]["ours_only"] == 0
 
 
+def test_photos_that_are_left_out_count_nowhere():
+    rest = pooled.leave_out(FIRST, ["0/1.jpg", "1/1.jpg"])
+    result = pooled.pool(rest)
+    assert (result["photos"], result["right"]["count"]) == (6, 6)
+    assert result["auroc"]["by_fold"] == [1.0, 1.0]
+    with pytest.raises(ValueError, match=r"2/0\.jpg is no test photo of any run"):
+        pooled.leave_out(FIRST, ["2/0.jpg"])
+
+
+def test_the_command_tells_both_with_and_without_photos(calls, tmp_path, monkeypatch, capsys):
+    (tmp_path / "names.txt").write_text("0/1.jpg\n")
+    options = ["--root", "photos", "--configurations", "isic2016", "--folds", "2"]
+    paths = {"leave-out": "names.txt", "workdir": "runs", "output": "found.json"}
+    for name, value in paths.items():
+        options += [f"--{name}", str(tmp_path / value)]
+    monkeypatch.setattr("sys.argv", ["folds", *options])
+    monkeypatch.setattr(folds, "summarise", lambda runs: [pooled.pool(runs[:1])])
+    assert folds.main() == 0
+    found = json.loads((tmp_path / "found.json").read_text())
+    assert [found[name][0]["photos"] for name in ("results", "results_without")] == [4, 3]
+    assert "without the 1 photos of" in capsys.readouterr().out
+
+
 def test_other_photos_are_not_compared():
     with pytest.raises(ValueError, match="fold 0 has other test photos under a"):
         pooled.compare([dataclasses.replace(FIRST[1], fold=0)], [FIRST[0]])
