@@ -12,6 +12,8 @@ from stn_jax.data.folder import Entry
 from stn_jax.data.importer import Imported
 
 _TEXT, _ARRAYS = "imported.json", "prints.npz"
+_VERSION = 1
+"""Raise it when more is kept: imports of another version are made again, as the same data set."""
 
 
 def save(directory: Path, photos: Sequence[Imported], refused: Mapping[str, str]) -> None:
@@ -22,6 +24,7 @@ def save(directory: Path, photos: Sequence[Imported], refused: Mapping[str, str]
         if path.is_file()
     }
     text = {
+        "version": _VERSION,
         "photos": [{"entry": dataclasses.asdict(p.entry), "label": p.label} for p in photos],
         "refused": dict(refused),
         "sizes": sizes,
@@ -33,6 +36,7 @@ def save(directory: Path, photos: Sequence[Imported], refused: Mapping[str, str]
         color_sum=np.array([p.color_sum for p in photos]),
         pixel_count=np.array([p.pixel_count for p in photos]),
         enlarged=np.array([p.enlarged for p in photos]),
+        original_size=np.array([p.original_size for p in photos]),
     )
     (directory / _TEXT).write_text(json.dumps(text))
 
@@ -50,6 +54,7 @@ def load(directory: Path) -> tuple[list[Imported], dict[str, str]]:
             color_sum=tuple(columns["color_sum"][index].tolist()),
             pixel_count=int(columns["pixel_count"][index]),
             enlarged=bool(columns["enlarged"][index]),
+            original_size=tuple(columns["original_size"][index].tolist()),
         )
         for index, photo in enumerate(text["photos"])
     ]
@@ -57,11 +62,14 @@ def load(directory: Path) -> tuple[list[Imported], dict[str, str]]:
 
 
 def is_whole(directory: Path) -> bool:
-    """Tells whether every file that `save` saw is still there in its full length."""
+    """Tells whether all that `save` writes, and every file that it saw, is there in full length."""
     try:
-        sizes = json.loads((directory / _TEXT).read_text())["sizes"]
-        return (directory / _ARRAYS).is_file() and all(
-            (directory / file).stat().st_size == size for file, size in sizes.items()
+        text = json.loads((directory / _TEXT).read_text())
+        sizes = text["sizes"]
+        return (
+            text["version"] == _VERSION
+            and (directory / _ARRAYS).is_file()
+            and all((directory / file).stat().st_size == size for file, size in sizes.items())
         )
     except (OSError, ValueError, KeyError):
         return False

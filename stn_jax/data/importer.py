@@ -46,11 +46,13 @@ class Reading:
       pixels: uint8 RGB at the configured size, without padding.
       box: of the lesion, (x0, y0, x1, y1) in `pixels`; NaN where unknown.
       enlarged: the file has fewer pixels than `pixels`.
+      original_size: height and width in the file; None: those of `pixels`.
     """
 
     pixels: Pixels
     box: Box = _NO_BOX
     enlarged: bool = False
+    original_size: tuple[int, int] | None = None
 
 
 @runtime_checkable
@@ -90,7 +92,11 @@ class FileReader:
             max_megapixels=self.max_megapixels,
             max_file_bytes=self.max_file_bytes,
         )
-        return Reading(pixels=photo.pixels, enlarged=min(photo.scale) > 1)
+        return Reading(
+            pixels=photo.pixels,
+            enlarged=min(photo.scale) > 1,
+            original_size=photo.original_size,
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -126,6 +132,7 @@ class Imported:
       color_sum: of its pixels, without padding, by channel.
       pixel_count: how many pixels that were.
       enlarged: the file has fewer pixels than the photo size asks for.
+      original_size: height and width in the file.
     """
 
     entry: Entry
@@ -134,6 +141,7 @@ class Imported:
     color_sum: tuple[int, int, int]
     pixel_count: int
     enlarged: bool
+    original_size: tuple[int, int]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -238,6 +246,7 @@ def _imported(entry: Entry, label: int, reading: Reading) -> Imported:
         color_sum=tuple(_color_sum(reading.pixels)),
         pixel_count=height * width,
         enlarged=reading.enlarged,
+        original_size=reading.original_size or (height, width),
     )
 
 

@@ -12,6 +12,9 @@ from stn_jax.data.duplicates import Verdict
 from stn_jax.data.errors import printable, shortened
 from stn_jax.data.importer import Imported
 
+_CHANCE = 1e-4
+"""Photos of one shape are all of one class by chance more often than this: nothing is said."""
+
 
 def make_report(
     photos: Sequence[Imported],
@@ -50,7 +53,7 @@ def make_report(
         "dropped": {photos[place].entry.file: why for place, why in verdict.dropped.items()},
         "duplicates": [_described(photos, pair) for pair in verdict.kept],
         "ignored": list(ignored),
-        "warnings": [*warnings, *_about_size(photos, photo_size)],
+        "warnings": [*warnings, *_about_size(photos, photo_size), *_about_shapes(photos)],
     }
 
 
@@ -110,3 +113,24 @@ def _about_size(photos: Sequence[Imported], photo_size: tuple[int, int]) -> list
         f"{enlarged} of {len(photos)} photos have fewer pixels than {photo_size[0]}x"
         f"{photo_size[1]} and were enlarged: they hold no finer detail for a zoom to find"
     ]
+
+
+def _about_shapes(photos: Sequence[Imported]) -> list[str]:
+    """Says which shapes of photos belong to one class alone, more than chance would have it."""
+    shapes = [round(max(photo.original_size) / min(photo.original_size), 2) for photo in photos]
+    found = []
+    for shape in sorted(set(shapes)):
+        here, others = [], []
+        for photo, other_shape in zip(photos, shapes, strict=True):
+            (here if other_shape == shape else others).append(photo.entry.label)
+        label = here[0]
+        if others and set(here) == {label}:
+            elsewhere = others.count(label)
+            if (elsewhere / len(others)) ** len(here) < _CHANCE:
+                found.append(
+                    f"all {len(here)} photos of the shape {shape:g}:1 are {printable(label)}, of "
+                    f"the others {elsewhere} of {len(others)}: a network can tell them by the "
+                    "shape (--data.fit crop hides it), or by whatever else their camera leaves on "
+                    "them, and not by the skin"
+                )
+    return found

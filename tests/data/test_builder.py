@@ -174,6 +174,29 @@ def test_the_report_lists_counts_ignored_files_and_warnings(data):
     ]
 
 
+@pytest.mark.parametrize("fit", ["pad", "crop"])
+def test_a_shape_that_tells_the_class_is_warned_of(data, fit):
+    root = Path(data.root)
+    for number in range(20):  # another camera, held either way
+        size = (60, 80) if number % 2 else (80, 60)
+        content = encode(make_pixels(300 + number, size))
+        (root / "psoriasis" / f"other camera {number}.png").write_bytes(content)
+    assert prepare(dataclasses.replace(data, fit=fit)).report["warnings"] == [
+        "all 20 photos of the shape 1.33:1 are psoriasis, of the others 16 of 40: a network can "
+        "tell them by the shape (--data.fit crop hides it), or by whatever else their camera "
+        "leaves on them, and not by the skin"
+    ]
+    (root / "eczema" / "of that camera.png").write_bytes(encode(make_pixels(400, (60, 80))))
+    assert prepare(dataclasses.replace(data, fit=fit)).report["warnings"] == []
+
+
+def test_few_photos_of_a_shape_are_no_warning(data):
+    for number in range(8):  # by chance: 0.4 to the power of 8 is 7e-4
+        content = encode(make_pixels(300 + number, (60, 80)))
+        (Path(data.root) / "psoriasis" / f"other camera {number}.png").write_bytes(content)
+    assert prepare(data).report["warnings"] == []
+
+
 def test_names_of_every_kind_survive_and_are_printed_on_one_line(data, capsys):
     names = ["ünïcödé 皮膚.png", "two  spaces.png", "new\nline.png", "n" * 246 + ".png", "[b]x.png"]
     for number, name in enumerate(names):
@@ -317,6 +340,17 @@ def test_a_damaged_import_is_made_again(data):
     second = prepare(data)
     assert second.fingerprint == first.fingerprint
     assert len(everything(second)) == 40
+
+
+def test_an_import_of_another_version_is_made_again_as_the_same_data_set(data):
+    first = prepare(data)
+    known = next(Path(data.cache_dir).rglob("imported.json"))
+    values = json.loads(known.read_text())
+    del values["version"]
+    known.write_text(json.dumps(values))
+    second = prepare(data)
+    assert second.fingerprint == first.fingerprint
+    assert "version" in json.loads(next(Path(data.cache_dir).rglob("imported.json")).read_text())
 
 
 def test_the_same_file_under_two_classes_stops_or_is_dropped(data):

@@ -128,6 +128,7 @@ def photo(file, *, label="a", split="", group=""):
         color_sum=(0, 0, 0),
         pixel_count=1,
         enlarged=False,
+        original_size=(24, 36),
     )
 
 
