@@ -22,7 +22,7 @@ from stn_jax.models import make_model
 from stn_jax.training.devices import agree_on, is_main
 from stn_jax.training.errors import CheckpointError, WorkdirError
 from stn_jax.training.state import init_state, make_optimizer
-from stn_jax.training.workdir import read_run, write_atomically
+from stn_jax.training.workdir import read_run, steps_in, write_atomically
 
 _log = logging.getLogger(__name__)
 _SUMS = "SHA256SUMS"
@@ -321,11 +321,6 @@ def _restore_newest(folder: Path, like: PyTree) -> tuple[int, PyTree, dict[str, 
         finally:
             store.close()
     raise WorkdirError(f"{folder} changes too quickly to be read: try again, or stop its training")
-
-
-def steps_in(folder: Path) -> set[int]:
-    """Steps of the finished checkpoints of a folder, which need not exist."""
-    return {int(path.name) for path in folder.glob("*") if path.name.isdecimal()}
 
 
 def _no_checkpoint(workdir: Path) -> WorkdirError:

@@ -226,10 +226,14 @@ def write_atomically(path: Path, text: str) -> None:
     temporary.replace(path)
 
 
-def _has_checkpoint(workdir: Path) -> bool:
+def steps_in(folder: Path) -> set[int]:
+    """Steps of the checkpoints of a folder, which need not exist."""
     # Beside 200 there may be 400.orbax-checkpoint-tmp, of a save that was killed.
-    found = (path for name in ("checkpoints", "best") for path in workdir.glob(f"{name}/*"))
-    return any(path.name.isdecimal() for path in found)
+    return {int(path.name) for path in folder.glob("*") if path.name.isdecimal()}
+
+
+def _has_checkpoint(workdir: Path) -> bool:
+    return any(steps_in(workdir / name) for name in ("checkpoints", "best"))
 
 
 def _write(workdir: Path, run: Run) -> None:
