@@ -158,10 +158,10 @@ def test_images_smaller_than_the_window_have_no_output_and_no_gradient(size) -> 
 
 
 def test_one_channel_of_bfloat16_is_added_up_in_float32() -> None:
-    images, kernel = arrays(batch=2, size=(12, 12), window=(9, 9), channels=(1, 4))
+    images, kernel = arrays(batch=2, size=(12, 12), channels=(1, 4))
     images, kernel = images.astype(jnp.bfloat16), kernel.astype(jnp.bfloat16)
     exact = ours(images.astype(jnp.float32), kernel.astype(jnp.float32))
-    np.testing.assert_allclose(ours(images, kernel), exact, rtol=2**-8, atol=2**-8)
+    np.testing.assert_allclose(ours(images, kernel), exact, rtol=2**-8)
 
 
 def test_groups_are_left_to_xla() -> None:
