@@ -150,19 +150,14 @@ def main() -> int:
             runs.append(run(name, config, workdir))
             if options.output:
                 write(options.output, options=_described(options), results=summarise(runs))
-    print_table(summarise(runs))
+    found = {"results": summarise(runs)}
+    print_table(found["results"])
     if left_out:
-        rest = summarise(leave_out(runs, left_out))
+        found |= {"left_out": left_out, "results_without": summarise(leave_out(runs, left_out))}
         print(f"without the {len(left_out)} photos of {options.leave_out}:")
-        print_table(rest)
+        print_table(found["results_without"])
         if options.output:
-            write(
-                options.output,
-                options=_described(options),
-                results=summarise(runs),
-                left_out=left_out,
-                results_without=rest,
-            )
+            write(options.output, options=_described(options), **found)
     return 0
 
 

@@ -1,5 +1,6 @@
 """What an import made of a folder, for a file and for a person's eyes."""
 
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -117,20 +118,22 @@ def _about_size(photos: Sequence[Imported], photo_size: tuple[int, int]) -> list
 
 def _about_shapes(photos: Sequence[Imported]) -> list[str]:
     """Says which shapes of photos belong to one class alone, more than chance would have it."""
-    shapes = [round(max(photo.original_size) / min(photo.original_size), 2) for photo in photos]
+    of_shape: dict[float, Counter[str]] = defaultdict(Counter)
+    for photo in photos:
+        shape = round(max(photo.original_size) / min(photo.original_size), 2)
+        of_shape[shape][photo.entry.label] += 1
+    every = Counter(photo.entry.label for photo in photos)
     found = []
-    for shape in sorted(set(shapes)):
-        here, others = [], []
-        for photo, other_shape in zip(photos, shapes, strict=True):
-            (here if other_shape == shape else others).append(photo.entry.label)
-        label = here[0]
-        if others and set(here) == {label}:
-            elsewhere = others.count(label)
-            if (elsewhere / len(others)) ** len(here) < _CHANCE:
-                found.append(
-                    f"all {len(here)} photos of the shape {shape:g}:1 are {printable(label)}, of "
-                    f"the others {elsewhere} of {len(others)}: a network can tell them by the "
-                    "shape (--data.fit crop hides it), or by whatever else their camera leaves on "
-                    "them, and not by the skin"
-                )
+    for shape, here in sorted(of_shape.items()):
+        others = every - here
+        if len(here) > 1 or not others:
+            continue
+        [(label, count)] = here.items()
+        if (others[label] / others.total()) ** count < _CHANCE:
+            found.append(
+                f"all {count} photos of the shape {shape:g}:1 are {printable(label)}, of the "
+                f"others {others[label]} of {others.total()}: a network can tell them by the shape "
+                "(--data.fit crop hides it), or by whatever else their camera leaves on them, and "
+                "not by the skin"
+            )
     return found

@@ -1,6 +1,5 @@
 """Letters of every script in figures: classes are called what the clinic calls them."""
 
-import functools
 import warnings
 from collections.abc import Iterable
 
@@ -34,7 +33,6 @@ _OTHERS = (
 warnings.filterwarnings("ignore", message="Glyph .* missing from font")
 
 
-@functools.cache
 def families() -> list[str]:
     """Fonts to draw with, those first that are asked for a letter first; all are installed."""
     installed = {font.name for font in font_manager.fontManager.ttflist}

@@ -22,7 +22,7 @@ from stn_jax.models import make_model
 from stn_jax.training.devices import agree_on, is_main
 from stn_jax.training.errors import CheckpointError, WorkdirError
 from stn_jax.training.state import init_state, make_optimizer
-from stn_jax.training.workdir import read_run, steps_in, write_atomically
+from stn_jax.training.workdir import has_checkpoint, read_run, steps_in, write_atomically
 
 _log = logging.getLogger(__name__)
 _SUMS = "SHA256SUMS"
@@ -176,21 +176,23 @@ class CheckpointStore:
         return step
 
     def _check_shapes(self, step: int, like: PyTree) -> None:
+        folder = self._folder / str(step)
         with ocp.StandardCheckpointer() as reader:
-            saved = reader.metadata(self._folder / str(step) / "tree").item_metadata.tree
+            saved = reader.metadata(folder / "tree").item_metadata.tree
         if _shapes(saved) != _shapes(like):
             raise WorkdirError(
-                f"{self._folder / str(step)}: the weights do not fit the run's config.json, which "
-                "was edited or is of another version of this program"
+                f"{folder}: the weights do not fit the run's config.json, which was edited or is "
+                "of another version of this program"
             )
 
     def _newest_sound(self) -> int:
         for step in sorted(self._manager.all_steps(), reverse=True):
-            problem = find_damage(self._folder / str(step))
+            folder = self._folder / str(step)
+            problem = find_damage(folder)
             if problem is None:
                 return step
-            if not (self._folder / str(step)).is_dir():
-                raise FileNotFoundError(f"checkpoint {self._folder / str(step)} is gone")
+            if not folder.is_dir():
+                raise FileNotFoundError(f"checkpoint {folder} is gone")
             self._set_aside(step, problem)
         return _NONE
 
@@ -324,7 +326,7 @@ def _restore_newest(folder: Path, like: PyTree) -> tuple[int, PyTree, dict[str, 
 
 
 def _no_checkpoint(workdir: Path) -> WorkdirError:
-    if steps_in(workdir / "best") | steps_in(workdir / "checkpoints"):
+    if has_checkpoint(workdir):
         return WorkdirError(
             f"every checkpoint of {workdir} is damaged: restore the folder from a copy, or train "
             "anew in another one"

@@ -106,7 +106,7 @@ def start_or_resume(workdir: Path, run: Run) -> list[str]:
     Raises:
       WorkdirError: listing the differences, when they make it another run.
     """
-    if not (workdir / "config.json").exists() or not _has_checkpoint(workdir):
+    if not (workdir / "config.json").exists() or not has_checkpoint(workdir):
         _write(workdir, run)
         return []
     before = read_run(workdir)
@@ -232,7 +232,8 @@ def steps_in(folder: Path) -> set[int]:
     return {int(path.name) for path in folder.glob("*") if path.name.isdecimal()}
 
 
-def _has_checkpoint(workdir: Path) -> bool:
+def has_checkpoint(workdir: Path) -> bool:
+    """Tells whether a run has saved anything, sound or not."""
     return any(steps_in(workdir / name) for name in ("checkpoints", "best"))
 
 
