@@ -33,7 +33,7 @@ _DENSE_HEAD_UNITS = {(28, 28): 522, (42, 42): 487, (60, 60): 402}
 _WHOLE_IMAGE_UNITS = {(28, 28): 563, (42, 42): 205, (60, 60): 105}
 """Units of the classifier's dense layer by the size of the images: with a dense localization net,
 and without a transformer."""
-_HEATMAP_UNITS = {"affine": 512, "attention": 556}
+_HEATMAP_UNITS = {"affine": 512, "attention": 556, "projective": 512, "tps": 511}
 """The same with a heat map, by the family of the map."""
 _HEATMAP_SCALE = {(28, 28): 1.0, (42, 42): 0.75, (60, 60): 0.5}
 """Of a crop about as large as the largest digit, by the size of the images."""

@@ -186,8 +186,8 @@ class ModelConfig:
     oversample: int = 1
     """Sample the crop this many times as densely each way, then average blocks to its size."""
     head: Literal["dense", "heatmap"] = "dense"
-    """What gives theta: a dense layer, or a heat map (attention and affine): its centre of mass is
-    the crop's centre, and what is seen there turns and stretches an affine crop."""
+    """What gives theta: a dense layer, or a heat map: its centre of mass is the crop's centre, and
+    what is seen there turns, stretches or bends the crop (attention: its scale alone is learned)."""
     view_shrink: int | None = None
     """The localization net sees the photo area-averaged by this factor; by default, by the one that
     leaves about 70 pixels on the short side."""
@@ -197,13 +197,13 @@ class ModelConfig:
     """Units of the hidden dense layer in front of the map's parameters."""
     scale: float = 1.0
     """Scale at the start, the part of the photo's side that the crop covers: of attention, and of
-    affine behind a heat map."""
+    any map behind a heat map."""
     scale_bounds: tuple[float, float] = (0.1, 1.25)
-    """Attention's scale stays within these multiples of `scale`; an affine crop's does before it is
-    turned and stretched."""
+    """Attention's scale stays within these multiples of `scale`; any crop's behind a heat map does
+    before it is turned, stretched or bent."""
     keep_inside: bool = False
-    """Attention's crop cannot leave the photo; nor can an affine one behind a heat map, before it
-    is turned and stretched."""
+    """Attention's crop cannot leave the photo; nor can any other behind a heat map, before it is
+    turned, stretched or bent."""
     control_points: int = 4
     """Control points a side of the thin-plate spline."""
     channels: tuple[tuple[int, ...], ...] = ((64, 64), (64, 64), (128, 128, 128), (256, 256, 256))
@@ -344,8 +344,10 @@ def check(config: Config) -> None:
         crop > photo for crop, photo in zip(model.crop_size, data.photo_size, strict=True)
     ):
         raise ConfigError("--model.transform centre needs a crop no larger than the photo")
-    if model.head == "heatmap" and model.transform not in ("attention", "affine"):
-        raise ConfigError("--model.head heatmap needs --model.transform attention or affine")
+    if model.head == "heatmap" and model.transform in ("identity", "centre"):
+        raise ConfigError(
+            f"--model.head heatmap needs a learned --model.transform, not {model.transform}"
+        )
     if train.glimpses and model.head != "heatmap":
         raise ConfigError("--train.glimpses needs --model.head heatmap")
     if train.glimpses and model.transform != "attention":

@@ -88,8 +88,8 @@ def test_missing_configuration_file_lists_the_ones_there_are(monkeypatch):
         ({"model": ModelConfig(crop_size=(8, 315))}, "4 poolings need at least 16 pixels"),
         ({"model": ModelConfig(transform="centre", crop_size=(700, 315))}, "no larger than"),
         (
-            {"model": ModelConfig(transform="projective", head="heatmap")},
-            "needs --model.transform attention or affine",
+            {"model": ModelConfig(transform="centre", head="heatmap")},
+            "heatmap needs a learned --model.transform, not centre",
         ),
         ({"model": ModelConfig(scale_bounds=(1.1, 1.2))}, "below and above 1"),
         ({"train": TrainConfig(glimpses=4)}, "--train.glimpses needs --model.head heatmap"),

@@ -27,7 +27,7 @@ _EXACT = lax.Precision.HIGHEST
 """Of products that say where: as TF32, a GPU's default, a position is off by tenths of a pixel."""
 
 _FOUND_SIZE = (8, 8)
-"""Of the feature maps around the place that was found, from which an affine map is regressed."""
+"""Of the feature maps around the place that was found, from which the map there is regressed."""
 
 
 class Look(NamedTuple):
@@ -53,17 +53,18 @@ class LocalizationNet(nn.Module):
     all features. The heat-map head turns the last feature map into a probability for each position
     and takes their centre of mass as the crop's centre: equivariant to where things are, with a
     gradient from every position. (Where a pool leaves out an odd row or column, the last positions
-    are not the photo's last, and the crop starts so much off the middle.) For affine it then looks
-    again: a dense layer regresses, from the features inside that upright crop alone, how to turn,
-    stretch and move it, so that what it says of a thing does not depend on where the thing lies.
+    are not the photo's last, and the crop starts so much off the middle.) For all but attention it
+    then looks again: a dense layer regresses, from the features inside that upright crop alone, how
+    to turn, stretch or bend it, so that what it says of a thing does not depend on where the thing
+    lies.
 
     Attributes:
       transform: family of the map.
-      head: `dense`, or `heatmap` (attention and affine).
+      head: `dense`, or `heatmap`.
       channels: feature maps of the convolutions (5x5, then 3x3); each but the last is followed by
         a 2x2 max pool.
       units: units of the hidden dense layer, of the dense head and of the second look.
-      scale: scale at the start, of attention and of affine behind a heat map.
+      scale: scale at the start, of attention and of any map behind a heat map.
       scale_bounds: the upright crop's scale stays between these multiples of `scale`; below and
         above 1.
       keep_inside: limit the upright crop's translation so that it stays inside the photo.
@@ -109,7 +110,7 @@ class LocalizationNet(nn.Module):
             log_heatmap = self._log_heatmap(features)
             covered = self._covered(features, view)
             theta = self._attend(raw_scale, _centre_of_mass(log_heatmap, covered), scale)
-            if self.transform == "affine":
+            if self.transform != "attention":
                 theta = self._refine(features, theta, covered)
             return Look(theta, log_heatmap, covered)
         return Look(self._regress(features, scale))
@@ -120,16 +121,23 @@ class LocalizationNet(nn.Module):
         return jnp.array([features.shape[i] * shrunk / np.shape(view)[i] for i in (2, 1)])
 
     def _refine(self, features: Array, crop: Array, covered: Array) -> Array:
-        """Turns, stretches and moves an upright crop by what the features show inside it."""
+        """Turns, stretches and bends an upright crop by what the features show inside it."""
         seen = spatial_transform(features, _within_covered(crop, covered), _FOUND_SIZE)
         hidden = self._hidden(seen)
         # Of many features, none negative, a step of Adam moves a unit for all photos alike: not
         # normalised, all units can go off for good, and all crops are then turned alike.
         hidden = nn.relu(nn.LayerNorm(dtype=self.dtype)(hidden))
-        return compose(crop, self._outputs(hidden, _AFFINE_IDENTITY).reshape(-1, 2, 3))
+        return compose(crop, self._map(hidden), transform=self.transform)
 
     def _regress(self, features: Array, scale: Array | None) -> Array:
         hidden = nn.relu(self._hidden(features))
+        if self.transform != "attention":
+            return self._map(hidden)
+        outputs = self._outputs(hidden, [0.0, 0.0, 0.0])
+        return self._attend(outputs[:, 0], outputs[:, 1:], scale)
+
+    def _map(self, hidden: Array) -> Array:
+        """Theta with all its freedom: the identity until it is trained."""
         match self.transform:
             case "affine":
                 return self._outputs(hidden, _AFFINE_IDENTITY).reshape(-1, 2, 3)
@@ -138,9 +146,6 @@ class LocalizationNet(nn.Module):
             case "tps":
                 outputs = self._outputs(hidden, [0.0] * (2 * self.control_points**2))
                 return outputs.reshape(outputs.shape[0], -1, 2)
-            case "attention":
-                outputs = self._outputs(hidden, [0.0, 0.0, 0.0])
-                return self._attend(outputs[:, 0], outputs[:, 1:], scale)
 
     def _features(self, view: ArrayLike) -> Array:
         x = jnp.asarray(view, self.dtype)

@@ -1,4 +1,4 @@
-"""Affine thetas: made from scale and translation, chained and inverted."""
+"""Affine thetas: made from scale and translation, chained with any theta, and inverted."""
 
 from typing import no_type_check
 
@@ -8,6 +8,8 @@ from jax.typing import ArrayLike
 from jaxtyping import Float
 
 from stn_jax.sampling import checks
+from stn_jax.sampling.grids import check_theta
+from stn_jax.sampling.thin_plate import control_points
 
 
 @no_type_check
@@ -33,18 +35,41 @@ def attention_theta(
 
 @no_type_check
 def compose(
-    outer: Float[ArrayLike, "batch 2 3"], inner: Float[ArrayLike, "batch 2 3"]
-) -> Float[Array, "batch 2 3"]:
-    """Theta that maps a point by `inner`, then by `outer`.
+    outer: Float[ArrayLike, "batch 2 3"],
+    inner: Float[ArrayLike, "batch ..."],
+    *,
+    transform: str = "affine",
+) -> Float[Array, "batch ..."]:
+    """Theta that maps a point by `inner`, then by `outer`; of the family of `inner`.
 
     Sampling with `outer` and sampling the result with `inner` reads the image where sampling once
     with `compose(outer, inner)` does.
+
+    Args:
+      outer: an affine map.
+      inner: [batch, 2, 3] for affine and attention, [batch, 3, 3] for projective, displacements
+        [batch, K * K, 2] for tps (a spline that meets its control points: without regularization).
+      transform: family of `inner`: affine, attention, projective or tps.
+
+    Raises:
+      TypeError: an argument is not floating-point.
+      ValueError: a shape or the family is not one of the above.
     """
     outer = checks.floating("outer", outer, ("batch", 2, 3))
-    inner = checks.floating("inner", inner, ("batch", 2, 3))
+    inner = check_theta(inner, transform, "inner")
     checks.same_batch("outer", outer, "inner", inner)
-    chained = jnp.matmul(outer[:, :, :2], inner, precision=lax.Precision.HIGHEST)
-    return chained.at[:, :, 2].add(outer[:, :, 2])
+    linear, shift = outer[:, :, :2], outer[:, :, 2:]
+    if transform == "tps":
+        control = jnp.asarray(control_points(inner.shape[1]), inner.dtype)[None]
+        return _product(control + inner, linear.mT) + shift.mT - control
+    if transform == "projective":
+        position = _product(linear, inner[:, :2]) + shift * inner[:, 2:]
+        return jnp.concatenate([position, inner[:, 2:]], axis=1)
+    return _product(linear, inner).at[:, :, 2].add(outer[:, :, 2])
+
+
+def _product(a: Array, b: Array) -> Array:
+    return jnp.matmul(a, b, precision=lax.Precision.HIGHEST)
 
 
 @no_type_check
@@ -57,5 +82,5 @@ def invert(theta: Float[ArrayLike, "batch 2 3"]) -> Float[Array, "batch 2 3"]:
     a, b, c, d = theta[:, 0, 0], theta[:, 0, 1], theta[:, 1, 0], theta[:, 1, 1]
     adjugate = jnp.stack([jnp.stack([d, -b], -1), jnp.stack([-c, a], -1)], -2)
     linear = adjugate / (a * d - b * c)[:, None, None]
-    shift = -jnp.matmul(linear, theta[:, :, 2:], precision=lax.Precision.HIGHEST)
+    shift = -_product(linear, theta[:, :, 2:])
     return jnp.concatenate([linear, shift], axis=2)

@@ -101,15 +101,19 @@ def _grid(transform, theta, size, align_corners, **options):
     return jnp.stack([x, y], axis=-1)
 
 
-def check_theta(theta: ArrayLike, transform: str) -> Array:
-    """Returns theta in float32 or better, after checking type and shape for its transform."""
+def check_theta(theta: ArrayLike, transform: str, name: str | None = None) -> Array:
+    """Returns theta in float32 or better, after checking type and shape for its transform.
+
+    Args:
+      name: of theta in messages; by default, theta, or displacements for tps.
+    """
     checks.choice("transform", transform, TRANSFORMS)
     if transform == "tps":
-        theta = checks.floating("displacements", theta, ("batch", "points", 2))
+        theta = checks.floating(name or "displacements", theta, ("batch", "points", 2))
         control_points(theta.shape[1])
     else:
         shape = ("batch", 3, 3) if transform == "projective" else ("batch", 2, 3)
-        theta = checks.floating("theta", theta, shape)
+        theta = checks.floating(name or "theta", theta, shape)
     return theta.astype(jnp.promote_types(theta.dtype, jnp.float32))
 
 

@@ -10,12 +10,18 @@ import pytest
 
 from stn_jax import LocalizationNet, SpatialTransformer
 from stn_jax.models.localization import _within_covered
-from stn_jax.sampling import attention_theta, spatial_transform
+from stn_jax.sampling import (
+    affine_grid,
+    attention_theta,
+    projective_grid,
+    spatial_transform,
+    thin_plate_spline_grid,
+)
 
 PHOTO = (24, 36)
 CROP = (8, 12)
 FAMILIES = ["affine", "attention", "projective", "tps"]
-HEATMAP_FAMILIES = ["affine", "attention"]
+GRIDS = {"projective": projective_grid, "tps": thin_plate_spline_grid}
 
 
 def photos(count: int = 2) -> jax.Array:
@@ -69,12 +75,18 @@ def test_oversampled_crops_are_means_of_denser_ones():
     np.testing.assert_allclose(crops, blocks.mean(axis=(2, 4)), atol=1e-3)
 
 
-@pytest.mark.parametrize("transform", HEATMAP_FAMILIES)
+def corners(theta: jax.Array, transform: str) -> np.ndarray:
+    """Where the four corners of the crops lie, [batch, 2, 2, 2], in [-1, 1]."""
+    return np.asarray(GRIDS.get(transform, affine_grid)(theta, (2, 2), align_corners=True))
+
+
+@pytest.mark.parametrize("transform", FAMILIES)
 def test_heatmap_starts_in_the_middle(transform):
     net = LocalizationNet(transform=transform, head="heatmap", channels=(4, 4), scale=0.4)
     view = jax.random.normal(jax.random.key(1), (1, 12, 18, 3))
     theta = net.apply(net.init(jax.random.key(0), view), view)
-    np.testing.assert_allclose(theta, [[[0.4, 0, 0], [0, 0.4, 0]]], atol=1e-5)
+    upright = [[[-0.4, -0.4], [0.4, -0.4]], [[-0.4, 0.4], [0.4, 0.4]]]
+    np.testing.assert_allclose(corners(theta, transform), [upright], atol=1e-5)
 
 
 def view_of_things(*corners: tuple[int, int]) -> np.ndarray:
@@ -84,15 +96,16 @@ def view_of_things(*corners: tuple[int, int]) -> np.ndarray:
     return view
 
 
-@pytest.mark.parametrize("transform", HEATMAP_FAMILIES)
+@pytest.mark.parametrize("transform", FAMILIES)
 def test_heatmap_follows_the_object(transform):
     net = LocalizationNet(transform=transform, head="heatmap", channels=(4, 4))
     view = view_of_things((8, 10), (12, 20))
     variables = net.init(jax.random.key(0), view)
     variables["params"]["Conv_2"]["kernel"] = jnp.full((1, 1, 4, 1), 3.0)
-    theta = np.asarray(net.apply(variables, view))
+    first, second = corners(net.apply(variables, view), transform)
     # Moved by 10 of 36 and 4 of 24 pixels, in units of half the photo.
-    np.testing.assert_allclose(theta[1, :, 2] - theta[0, :, 2], [20 / 36, 8 / 24], atol=0.02)
+    moved = np.broadcast_to([20 / 36, 8 / 24], (2, 2, 2))
+    np.testing.assert_allclose(second - first, moved, atol=0.02)
 
 
 def brightness(size: tuple[int, int]) -> tuple[LocalizationNet, dict]:
@@ -129,18 +142,23 @@ def test_the_second_look_is_at_the_same_place_of_what_the_pools_leave():
     np.testing.assert_allclose(in_features * covered[None], in_photo, rtol=1e-6)
 
 
-def test_what_turns_an_affine_crop_is_what_is_seen_where_it_lies():
-    net = LocalizationNet(head="heatmap", channels=(4, 4), units=8, scale=0.3)
+@pytest.mark.parametrize("transform", [each for each in FAMILIES if each != "attention"])
+def test_what_turns_a_crop_is_what_is_seen_where_it_lies(transform):
+    net = LocalizationNet(transform, "heatmap", channels=(4, 4), units=8, scale=0.3)
     view = view_of_things((6, 10), (12, 20), (12, 20))
     view[2, 15:17, 20:26] = 2.0  # beside the thing
     variables = net.init(jax.random.key(0), view)
     variables["params"]["Conv_2"]["kernel"] = jnp.full((1, 1, 4, 1), 3.0)
     kernel = variables["params"]["Dense_2"]["kernel"]
-    variables["params"]["Dense_2"]["kernel"] = jax.random.normal(jax.random.key(1), kernel.shape)
-    linear = np.asarray(net.apply(variables, view))[:, :, :2]
-    np.testing.assert_allclose(linear[1], linear[0], atol=1e-2)
-    assert np.abs(linear[2] - linear[0]).max() > 0.1
-    assert np.abs(linear[0] - 0.3 * np.eye(2)).max() > 0.1
+    drawn = jax.random.normal(jax.random.key(1), kernel.shape)
+    variables["params"]["Dense_2"]["kernel"] = 0.2 * drawn
+    theta = net.apply(variables, view)
+    # The sides of the outline, wherever it lies.
+    across, down = (np.diff(corners(theta, transform), axis=axis) for axis in (2, 1))
+    sides = np.concatenate([across.reshape(3, -1), down.reshape(3, -1)], axis=1)
+    np.testing.assert_allclose(sides[1], sides[0], atol=1e-2)
+    assert np.abs(sides[2] - sides[0]).max() > 0.05
+    assert np.abs(sides[0] - [0.6, 0, 0.6, 0, 0, 0.6, 0, 0.6]).max() > 0.05
 
 
 def test_no_step_of_adam_turns_all_crops_alike():
@@ -156,9 +174,10 @@ def test_no_step_of_adam_turns_all_crops_alike():
     assert np.asarray(net.apply(variables, view))[:, 0, 0].std() > 0.1
 
 
-def test_the_crop_teaches_every_part_of_an_affine_map_behind_a_heat_map():
+@pytest.mark.parametrize("transform", [each for each in FAMILIES if each != "attention"])
+def test_the_crop_teaches_every_part_of_a_map_behind_a_heat_map(transform):
     images = photos()
-    model = make(head="heatmap", scale=0.5)
+    model = make(transform, head="heatmap", scale=0.5)
     variables = model.init(jax.random.key(0), images)
     target = jax.random.uniform(jax.random.key(3), (2, *CROP, 3)) * 255
 
@@ -243,7 +262,13 @@ def test_localization_is_a_small_part_of_the_arithmetic():
 
 @pytest.mark.parametrize(
     ("transform", "head", "products"),
-    [("affine", "heatmap", 6), ("attention", "heatmap", 4), ("projective", "dense", 1)],
+    [
+        ("affine", "heatmap", 6),
+        ("attention", "heatmap", 4),
+        ("projective", "heatmap", 6),
+        ("tps", "heatmap", 6),
+        ("projective", "dense", 1),
+    ],
 )
 def test_positions_are_computed_in_float32_on_every_chip(transform, head, products):
     """Where float32 is multiplied as TF32 or bfloat16 by default, the compiler must be told."""

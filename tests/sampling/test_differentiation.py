@@ -96,6 +96,8 @@ def test_grids_boxes_and_thetas_against_finite_differences():
         (lambda moves: thin_plate_spline_grid(moves, SIZE, regularization=0.1), tps),
         (lambda theta: theta_to_box(theta, (7, 9)), affine),
         (lambda theta: compose(theta, 2 * theta), affine),
+        (lambda theta: compose(affine, theta, transform="projective"), projective),
+        (lambda moves: compose(affine, moves, transform="tps"), tps),
         (invert, affine),
         (lambda scale: attention_theta(scale, jnp.zeros((1, 2))), jnp.asarray([0.4])),
     ]

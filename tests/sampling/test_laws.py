@@ -8,9 +8,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from stn_jax.sampling import affine_grid, compose, grid_sample, invert, spatial_transform
+from stn_jax.sampling import (
+    affine_grid,
+    compose,
+    grid_sample,
+    invert,
+    projective_grid,
+    spatial_transform,
+    thin_plate_spline_grid,
+)
 
 IDENTITY = jnp.asarray([[[1.0, 0, 0], [0, 1, 0]]])
+OTHER_FAMILIES = {
+    "projective": (projective_grid, np.eye(3)),
+    "tps": (thin_plate_spline_grid, np.zeros((9, 2))),
+}
+"""Grid and identity."""
 SHAPE = (2, 6, 9, 3)
 SIZE = (4, 5)
 
@@ -96,6 +109,17 @@ def test_grids_compose_as_thetas_do(outer, inner):
     points = affine_grid(inner, SIZE)
     moved = jnp.einsum("bij,bhwj->bhwi", outer[:, :, :2], points) + outer[:, None, None, :, 2]
     np.testing.assert_allclose(composed, moved, rtol=0, atol=1e-5)
+
+
+@laws
+@given(thetas, st.sampled_from(sorted(OTHER_FAMILIES)), st.integers(0, 2**32 - 1))
+def test_an_affine_map_composes_with_every_family(outer, transform, seed):
+    grid, identity = OTHER_FAMILIES[transform]
+    inner = identity + np.random.default_rng(seed).uniform(-0.2, 0.2, (2, *identity.shape))
+    composed = compose(outer, inner.astype(np.float32), transform=transform)
+    points = grid(inner.astype(np.float32), SIZE)
+    moved = jnp.einsum("bij,bhwj->bhwi", outer[:, :, :2], points) + outer[:, None, None, :, 2]
+    np.testing.assert_allclose(grid(composed, SIZE), moved, rtol=1e-4, atol=1e-4)
 
 
 @laws

@@ -100,6 +100,12 @@ REFUSED = {
         "differ in batch size"),
     "two batches in a chain": (
         lambda: compose(THETA, THETA[:1]), ValueError, "differ in batch size"),
+    "another family in a chain": (
+        lambda: compose(THETA, THETA, transform="projective"), ValueError,
+        "inner must have shape"),
+    "no spline in a chain": (
+        lambda: compose(THETA, jnp.zeros((2, 5, 2)), transform="tps"), ValueError,
+        "K \\* K control points"),
     "no theta to invert": (
         lambda: invert(jnp.zeros((2, 3, 3))), ValueError, "theta must have shape"),
     "blocks that do not divide": (
