@@ -37,6 +37,7 @@ from benchmarks.change import change
 from benchmarks.pooled import Tested, leave_out, print_table, summarise
 from benchmarks.runs import train_and_evaluate, write
 from stn_jax.config import Config, load
+from stn_jax.data.errors import DataError, printable
 from stn_jax.evaluation.table import read_table
 
 Name = Literal["isic2016", "paper", "no zoom", "centre", "glimpses"]
@@ -66,8 +67,8 @@ class Options:
     workdir: Path = Path("runs/folds")
     """Where the runs go, one folder each."""
     leave_out: Path | None = None
-    """File of test photos' names, one a line: results are also given without them. All networks
-    learn from them nevertheless."""
+    """File of photos' names relative to the root, one a line: results are also given without them.
+    All networks learn from them nevertheless."""
     output: Path | None = None
     """File for the results, as JSON."""
 
@@ -138,10 +139,23 @@ def run(name: str, config: Config, workdir: Path) -> Tested:
     )
 
 
+def read_names(file: Path, root: Path) -> list[str]:
+    """Reads the names of photos, one a line, relative to `root`.
+
+    Raises:
+      DataError: when there is no such photo; after the last training would be late to say so.
+    """
+    names = file.read_text().splitlines()
+    for name in names:
+        if not (root / name).is_file():
+            raise DataError(f"{file} names {printable(name)}, which is no photo of {root}")
+    return names
+
+
 def main() -> int:
     """Trains, evaluates and compares, writing what is known after every run."""
     options = tyro.cli(Options)
-    left_out = options.leave_out.read_text().splitlines() if options.leave_out else []
+    left_out = read_names(options.leave_out, Path(options.root)) if options.leave_out else []
     runs: list[Tested] = []
     for fold in range(options.folds):
         for name in options.configurations:

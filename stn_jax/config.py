@@ -187,7 +187,7 @@ class ModelConfig:
     """Sample the crop this many times as densely each way, then average blocks to its size."""
     head: Literal["dense", "heatmap"] = "dense"
     """What gives theta: a dense layer, or a heat map: its centre of mass is the crop's centre, and
-    what is seen there turns, stretches or bends the crop (attention: its scale alone is learned)."""
+    what is seen there turns, stretches or bends the crop, as far as the family can."""
     view_shrink: int | None = None
     """The localization net sees the photo area-averaged by this factor; by default, by the one that
     leaves about 70 pixels on the short side."""

@@ -104,8 +104,7 @@ def _grid(transform, theta, size, align_corners, **options):
 def check_theta(theta: ArrayLike, transform: str, name: str | None = None) -> Array:
     """Returns theta in float32 or better, after checking type and shape for its transform.
 
-    Args:
-      name: of theta in messages; by default, theta, or displacements for tps.
+    Messages call it by `name`; by default theta, or displacements for tps.
     """
     checks.choice("transform", transform, TRANSFORMS)
     if transform == "tps":

@@ -169,6 +169,9 @@ class CheckpointStore:
             with contextlib.suppress(OSError, ValueError):  # said by `wait` already
                 self._manager.close()
 
+    def _place(self, step: int) -> Path:
+        return self._folder / str(step)
+
     def _agreed_newest(self) -> int:
         # One process looks, so that all take the same checkpoint.
         step = agree_on(self._newest_sound() if is_main() else _NONE)
@@ -176,7 +179,7 @@ class CheckpointStore:
         return step
 
     def _check_shapes(self, step: int, like: PyTree) -> None:
-        folder = self._folder / str(step)
+        folder = self._place(step)
         with ocp.StandardCheckpointer() as reader:
             saved = reader.metadata(folder / "tree").item_metadata.tree
         if _shapes(saved) != _shapes(like):
@@ -187,7 +190,7 @@ class CheckpointStore:
 
     def _newest_sound(self) -> int:
         for step in sorted(self._manager.all_steps(), reverse=True):
-            folder = self._folder / str(step)
+            folder = self._place(step)
             problem = find_damage(folder)
             if problem is None:
                 return step
@@ -197,7 +200,7 @@ class CheckpointStore:
         return _NONE
 
     def _set_aside(self, step: int, problem: str) -> None:
-        folder = self._folder / str(step)
+        folder = self._place(step)
         if self._read_only:
             _log.warning("checkpoint %s is damaged (%s) and not used", folder, problem)
             return
@@ -212,7 +215,7 @@ class CheckpointStore:
         self._manager.wait_until_finished()
         if not is_main():
             return
-        folder = self._folder / str(step)
+        folder = self._place(step)
         lines = [f"{digest}  {name}\n" for name, digest in _sums(folder).items()]
         write_atomically(folder / _SUMS, "".join(lines))
 

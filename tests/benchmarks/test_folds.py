@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from benchmarks import folds, pooled, runs
+from stn_jax.data.errors import DataError
 from stn_jax.evaluation.table import make_table, write_table
 from stn_jax.training.loop import Outcome
 
@@ -118,7 +119,9 @@ def test_photos_that_are_left_out_count_nowhere():
 
 def test_the_command_tells_both_with_and_without_photos(calls, tmp_path, monkeypatch, capsys):
     (tmp_path / "names.txt").write_text("0/1.jpg\n")
-    options = ["--root", "photos", "--configurations", "isic2016", "--folds", "2"]
+    (tmp_path / "0").mkdir()
+    (tmp_path / "0" / "1.jpg").touch()
+    options = ["--root", str(tmp_path), "--configurations", "isic2016", "--folds", "2"]
     paths = {"leave-out": "names.txt", "workdir": "runs", "output": "found.json"}
     for name, value in paths.items():
         options += [f"--{name}", str(tmp_path / value)]
@@ -128,6 +131,15 @@ def test_the_command_tells_both_with_and_without_photos(calls, tmp_path, monkeyp
     found = json.loads((tmp_path / "found.json").read_text())
     assert [found[name][0]["photos"] for name in ("results", "results_without")] == [4, 3]
     assert "without the 1 photos of" in capsys.readouterr().out
+
+
+def test_photos_that_cannot_be_left_out_are_named_before_any_training(calls, tmp_path, monkeypatch):
+    (tmp_path / "names.txt").write_text("0/9.jpg\n")
+    options = ["--root", str(tmp_path), "--leave-out", str(tmp_path / "names.txt")]
+    monkeypatch.setattr("sys.argv", ["folds", *options])
+    with pytest.raises(DataError, match=r"names 0/9\.jpg, which is no photo of"):
+        folds.main()
+    assert calls["train"] == 0
 
 
 def test_other_photos_are_not_compared():
