@@ -4,7 +4,8 @@ import numpy as np
 from jaxtyping import Float
 
 from stn_jax.evaluation.table import BASELINES
-from stn_jax.sampling.thin_plate import control_points
+from stn_jax.sampling import compose
+from stn_jax.sampling.affine import middle_theta
 
 
 def baseline_theta(
@@ -29,12 +30,9 @@ def baseline_theta(
     """
     if name not in BASELINES:
         raise ValueError(f"baseline must be one of {', '.join(BASELINES)}, got {name!r}")
-    scale = np.ones(2)
+    theta = np.eye(2, 3, dtype=np.float32)
     if name == "centre":
-        scale = np.array([crop_size[1] / photo_size[1], crop_size[0] / photo_size[0]])
-    if transform == "tps":
-        return np.float32(control_points(points) * (scale - 1))
-    theta = np.float32([[scale[0], 0, 0], [0, scale[1], 0]])
-    if transform == "projective":
-        return np.concatenate([theta, np.float32([[0, 0, 1]])])
-    return theta
+        theta = middle_theta(photo_size, crop_size)
+    unchanged = {"tps": np.zeros((points, 2)), "projective": np.eye(3)}.get(transform, np.eye(2, 3))
+    composed = compose(theta[None], np.float32(unchanged)[None], transform=transform)
+    return np.asarray(composed[0])

@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, Real
 from stn_jax.config import natural_view_shrink
 from stn_jax.models.localization import LocalizationNet, Look
 from stn_jax.sampling import area_average, attention_theta, spatial_transform
+from stn_jax.sampling.affine import middle_theta
 
 PIXEL_SCALE = 64.0
 """Divides mean-free pixel values (0 to 255); about the standard deviation of a photo."""
@@ -107,6 +108,5 @@ class SpatialTransformer(nn.Module):
         batch, height, width, _ = images.shape
         if self.fixed == "identity":
             return attention_theta(jnp.ones(batch), jnp.zeros((batch, 2)))
-        crop_height, crop_width = self.crop_size
-        middle = jnp.array([[crop_width / width, 0, 0], [0, crop_height / height, 0]])
+        middle = jnp.asarray(middle_theta((height, width), self.crop_size))
         return jnp.broadcast_to(middle, (batch, 2, 3))

@@ -3,6 +3,7 @@
 from typing import no_type_check
 
 import jax.numpy as jnp
+import numpy as np
 from jax import Array, lax
 from jax.typing import ArrayLike
 from jaxtyping import Float
@@ -31,6 +32,22 @@ def attention_theta(
     checks.same_batch("scale", scale, "translation", translation)
     linear = scale[:, None, None] * jnp.eye(2, dtype=scale.dtype)[None]
     return jnp.concatenate([linear, translation[:, :, None]], axis=2)
+
+
+def middle_theta(photo_size: tuple[int, int], crop_size: tuple[int, int]) -> np.ndarray:
+    """Theta [2, 3] of the photo's middle at full resolution: whole pixels, none of them changed.
+
+    Where the crop cannot lie in the middle by whole pixels, it lies half a pixel left or above.
+
+    Args:
+      photo_size: height and width, in pixels.
+      crop_size: height and width, in pixels.
+    """
+    theta = np.zeros((2, 3), np.float32)
+    for axis, (photo, crop) in enumerate(zip(photo_size[::-1], crop_size[::-1], strict=True)):
+        theta[axis, axis] = crop / photo
+        theta[axis, 2] = -((photo - crop) % 2) / photo
+    return theta
 
 
 @no_type_check

@@ -9,12 +9,14 @@ from stn_jax.sampling import spatial_transform, theta_to_box
 PHOTO, CROP = (24, 36), (8, 12)
 
 
+@pytest.mark.parametrize("crop_size", [(8, 12), (7, 11)])
 @pytest.mark.parametrize("transform", ["affine", "attention", "projective", "tps"])
-def test_centre_is_the_middle_pixel_for_pixel(transform):
-    theta = baseline_theta("centre", transform=transform, photo_size=PHOTO, crop_size=CROP)
+def test_centre_is_the_middle_pixel_for_pixel(transform, crop_size):
+    theta = baseline_theta("centre", transform=transform, photo_size=PHOTO, crop_size=crop_size)
     photos = np.random.default_rng(0).integers(0, 256, (1, *PHOTO, 3), np.uint8)
-    crops = spatial_transform(photos, theta[None], CROP, transform=transform)
-    np.testing.assert_allclose(crops, photos[:, 8:16, 12:24], atol=2e-3)
+    crops = spatial_transform(photos, theta[None], crop_size, transform=transform)
+    middle = photos[:, 8 : 8 + crop_size[0], 12 : 12 + crop_size[1]]
+    np.testing.assert_allclose(crops, middle, atol=2e-3)
 
 
 @pytest.mark.parametrize("transform", ["affine", "attention", "projective", "tps"])

@@ -228,12 +228,14 @@ def test_given_theta_bypasses_the_localization_net():
     )
 
 
-def test_centre_is_the_middle_pixel_for_pixel():
-    model = SpatialTransformer(crop_size=CROP, fixed="centre")
+@pytest.mark.parametrize("crop_size", [(8, 12), (7, 11), (7, 12)])
+def test_centre_is_the_middle_pixel_for_pixel(crop_size):
+    model = SpatialTransformer(crop_size=crop_size, fixed="centre")
     variables = model.init(jax.random.key(0), photos())
     assert not variables
     crops, _ = model.apply(variables, photos())
-    np.testing.assert_allclose(crops, photos()[:, 8:16, 12:24], atol=1e-3)
+    middle = photos()[:, 8 : 8 + crop_size[0], 12 : 12 + crop_size[1]]
+    np.testing.assert_allclose(crops, middle, atol=1e-3)
 
 
 def test_outside_of_the_photo_is_the_mean_colour():
