@@ -1,6 +1,7 @@
 """What every test shares: strict shapes, and the way to real data where there is some."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import jax
@@ -18,6 +19,15 @@ def real_data() -> Path:
     if not folder or not Path(folder).is_dir():
         pytest.skip("set STN_JAX_DATA to a folder with isic2016/ and mnist/ to run this test")
     return Path(folder)
+
+
+@pytest.fixture
+def quick_compilation() -> Iterator[None]:
+    """Compiles faster to slower code."""
+    before = jax.config.read("jax_disable_most_optimizations")
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", before)
 
 
 @pytest.fixture(scope="session")

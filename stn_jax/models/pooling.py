@@ -45,7 +45,9 @@ def _windows(
 ) -> Float[Array, "batch height//2 2 width//2 2 channel"]:
     batch, height, width, channel = x.shape
     rows, columns = height // 2, width // 2
-    return x[:, : 2 * rows, : 2 * columns].reshape(batch, rows, 2, columns, 2, channel)
+    # One side after the other: JAX can tell how each is divided over devices.
+    bands = x[:, : 2 * rows, : 2 * columns].reshape(batch, rows, 2, 2 * columns, channel)
+    return bands.reshape(batch, rows, 2, columns, 2, channel)
 
 
 def _position_of_largest(

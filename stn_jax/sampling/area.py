@@ -25,5 +25,7 @@ def area_average(
         raise ValueError(
             f"images of shape {images.shape} cannot be cut into blocks of {factor} pixels a side"
         )
-    blocks = images.reshape(batch, height // factor, factor, width // factor, factor, channels)
+    # One side after the other: JAX can tell how each is divided over devices.
+    bands = images.reshape(batch, height // factor, factor, width, channels)
+    blocks = bands.reshape(*bands.shape[:3], width // factor, factor, channels)
     return jnp.mean(blocks.astype(jnp.float32), axis=(2, 4))

@@ -1,7 +1,7 @@
 """Positions and image to pixels: the sampler, with torch's semantics."""
 
 import functools
-from typing import no_type_check
+from typing import Any, no_type_check
 
 import jax.numpy as jnp
 from jax import Array, lax
@@ -9,6 +9,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Float, Real
 
 from stn_jax.sampling import checks
+from stn_jax.sampling.divided import along_batch
 from stn_jax.sampling.interpolation import Run, neighbours, result_type
 from stn_jax.sampling.padding import PADDING_MODES, FillValue, coverage, fill, pad
 from stn_jax.sampling.weighted_sum import set_apart, weighted_sum
@@ -52,21 +53,24 @@ def grid_sample(
     if grid.dtype.itemsize < 4:
         raise TypeError(f"grid must be float32 or float64, got {grid.dtype}: too coarse")
     checks.same_batch("images", images, "grid", grid)
+    sample = functools.partial(
+        _sample,
+        mode=mode,
+        padding_mode=padding_mode,
+        align_corners=align_corners,
+        fill_value=fill_value,
+    )
+    return along_batch(sample, images, grid)
+
+
+def _sample(images: Array, grid: Array, *, align_corners: bool, **options: Any) -> Array:
     height, width = images.shape[1:3]
     shrink = 1 if align_corners else 0
     x, y = set_apart(
         grid[..., 0] * ((width - shrink) / 2) + (width - 1) / 2,
         grid[..., 1] * ((height - shrink) / 2) + (height - 1) / 2,
     )
-    return sample_pixels(
-        images,
-        x,
-        y,
-        mode=mode,
-        padding_mode=padding_mode,
-        align_corners=align_corners,
-        fill_value=fill_value,
-    )
+    return sample_pixels(images, x, y, align_corners=align_corners, **options)
 
 
 def sample_pixels(

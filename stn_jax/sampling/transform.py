@@ -1,6 +1,7 @@
 """Grid and sample in one: crops of a batch of photos, each by its own theta."""
 
-from typing import no_type_check
+import functools
+from typing import Any, no_type_check
 
 from jax import Array
 from jax.typing import ArrayLike
@@ -8,6 +9,7 @@ from jaxtyping import Float, Real
 
 from stn_jax.sampling import checks
 from stn_jax.sampling.antialias import sample_antialiased
+from stn_jax.sampling.divided import along_batch
 from stn_jax.sampling.grids import axis_coordinates, check_theta, map_points
 from stn_jax.sampling.padding import FillValue
 from stn_jax.sampling.sampler import sample_pixels
@@ -55,25 +57,45 @@ def spatial_transform(
     images = checks.images_like("images", images)
     theta = check_theta(theta, transform)
     checks.same_batch("images", images, "theta", theta)
-    out_height, out_width = checks.output_size("size", size)
+    sample = functools.partial(
+        _sample,
+        size=checks.output_size("size", size),
+        transform=transform,
+        antialias=antialias,
+        mode=mode,
+        padding_mode=padding_mode,
+        align_corners=align_corners,
+        fill_value=fill_value,
+    )
+    return along_batch(sample, images, theta)
+
+
+def _sample(
+    images: Array,
+    theta: Array,
+    *,
+    size: tuple[int, int],
+    transform: str,
+    antialias: bool,
+    mode: str,
+    align_corners: bool,
+    **padding: Any,
+) -> Array:
     height, width = images.shape[1:3]
     shrink = 1 if align_corners else 0
+    rows, columns = (axis_coordinates(side, align_corners) for side in size)
     lattice = {
-        "columns": axis_coordinates(out_width, align_corners),
-        "rows": axis_coordinates(out_height, align_corners),
+        "columns": columns,
+        "rows": rows,
         "transform": transform,
         "scale": ((width - shrink) / 2, (height - shrink) / 2),
     }
     x, y = map_points(theta, **lattice)
     x, y = x + (width - 1) / 2, y + (height - 1) / 2
-    padding = {
-        "padding_mode": padding_mode,
-        "align_corners": align_corners,
-        "fill_value": fill_value,
-    }
+    padding["align_corners"] = align_corners
     if not antialias:
         return sample_pixels(images, x, y, mode=mode, **padding)
     if mode == "nearest":
         raise ValueError("antialias=True smooths, and mode='nearest' does not: give up one of them")
-    steps = tuple(2 / max(length - shrink, 1) for length in (out_width, out_height))
+    steps = tuple(2 / max(side - shrink, 1) for side in reversed(size))
     return sample_antialiased(images, x, y, local_strides(theta, steps=steps, **lattice), **padding)

@@ -27,14 +27,5 @@ def caches(tmp_path_factory) -> Iterator[Path]:
 
 
 @pytest.fixture
-def quick_compilation() -> Iterator[None]:
-    """Compiles faster to slower code."""
-    before = jax.config.read("jax_disable_most_optimizations")
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", before)
-
-
-@pytest.fixture
 def config() -> Config:
     return tiny_config()

@@ -11,6 +11,7 @@ from jaxtyping import Array, Float
 
 from stn_jax.models.convolution import direct, pieces, rows, winograd
 from stn_jax.models.convolution.direct import Padding
+from stn_jax.sampling.divided import is_typed_as_divided
 
 
 def conv_general_dilated(
@@ -31,10 +32,12 @@ def conv_general_dilated(
 
     The layout is Flax's, NHWC and HWIO. There is no forward mode (`jax.jvp`). A convolution with
     any other option than dimension numbers, or more padding than its window reaches, or of no image
-    at all or images smaller than the window, is XLA's.
+    at all or images smaller than the window, is XLA's; so is one of arrays whose types say how they
+    are divided over devices (`jax.sharding.AxisType.Explicit`).
     """
     others = (value for name, value in options.items() if name != "dimension_numbers")
-    if images.size and all(value in (None, 1, (1, 1)) for value in (*others, window_strides)):
+    plain = all(value in (None, 1, (1, 1)) for value in (*others, window_strides))
+    if images.size and plain and not any(map(is_typed_as_divided, (images, kernel))):
         sides = _sides(images, kernel, padding)
         if all(
             min(side) >= 0 and max(side) < reach <= length + sum(side)

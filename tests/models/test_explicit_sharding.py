@@ -1,0 +1,68 @@
+"""The networks where types say how arrays are divided over devices: JAX's explicit sharding."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.sharding import AxisType, PartitionSpec
+
+from stn_jax.config import ModelConfig
+from stn_jax.models import make_model
+from stn_jax.sampling import affine_grid, grid_sample
+
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
+NETWORKS = {
+    "the paper's": {},
+    "a spline behind a heat map": {"transform": "tps", "head": "heatmap", "antialias": True},
+    "a fixed crop": {"transform": "centre", "batch_norm": True, "global_pool": True},
+}
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
+
+@pytest.fixture(scope="module")
+def mesh():
+    return jax.make_mesh((1,), ("data",), axis_types=(AxisType.Explicit,))
+
+
+def divided(array):
+    return jax.device_put(jnp.asarray(array), PartitionSpec("data"))
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_gradients_are_those_of_arrays_that_are_not_divided(network, mesh, rng):
+    config = ModelConfig(
+        crop_size=(16, 24), channels=((4,), (6,)), dense=(8,), view_shrink=2, **NETWORKS[network]
+    )
+    model = make_model(config, num_classes=2, mean_color=(1.0, 2.0, 3.0))
+    photos = rng.integers(0, 256, (2, 32, 48, 3), np.uint8)
+    variables = jax.jit(model.init, static_argnames="train")(
+        jax.random.key(0), photos[:1], train=False
+    )
+
+    @jax.jit
+    @jax.grad
+    def gradient(params, photos):
+        logits = model.apply({**variables, "params": params}, photos, train=False)[0]
+        return jnp.mean(logits**2)
+
+    expected = gradient(variables["params"], photos)
+    with jax.set_mesh(mesh):
+        found = gradient(jax.device_put(variables["params"], PartitionSpec()), divided(photos))
+    for one, other in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-4 * np.abs(other).max())
+
+
+def test_crops_are_divided_as_the_photos_are(mesh, rng):
+    photos = rng.normal(size=(2, 6, 9, 3)).astype(np.float32)
+    grid = affine_grid(np.tile(np.eye(2, 3, dtype=np.float32), (2, 1, 1)), (4, 5))
+    expected = grid_sample(photos, grid)
+    with jax.set_mesh(mesh):
+        for arrays in ((divided(photos), divided(grid)), (divided(photos), jnp.asarray(grid))):
+            crops = grid_sample(*arrays)
+            assert jax.typeof(crops).sharding.spec[0] == "data"
+            np.testing.assert_array_equal(crops, expected)
