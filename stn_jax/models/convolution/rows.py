@@ -5,11 +5,10 @@ pixels that a row of the window covers, side by side, are `columns` times as man
 """
 
 import jax.numpy as jnp
-from jax import lax
 from jaxtyping import Array, Float
 
 from stn_jax.models.convolution.direct import Padding
-from stn_jax.models.convolution.products import sum_of_products
+from stn_jax.models.convolution.products import sum_of_products, sum_over_groups
 from stn_jax.sampling.groups import largest_divisor
 
 FEW_CHANNELS = 8
@@ -42,24 +41,19 @@ def gradient_of_kernel(
     (rows, columns), (height, width, features) = window, cotangent.shape[1:]
     side_by_side = columns * images.shape[3]
     of_image = height * width * (side_by_side + features) * images.dtype.itemsize
-    at_once = largest_divisor(len(images), CACHE_BYTES // of_image)
 
-    def add(number: Array, total: Array) -> Array:
-        some, slopes = (
-            lax.dynamic_slice_in_dim(each, number * at_once, at_once)
-            for each in (images, cotangent)
-        )
-        padded = jnp.pad(some, ((0, 0), *padding, (0, 0)))
+    def differentiate(images: Array, cotangent: Array) -> Array:
+        padded = jnp.pad(images, ((0, 0), *padding, (0, 0)))
         neighbours = jnp.concatenate(
             [padded[:, :, first : first + width] for first in range(columns)], axis=3
         )
-        return total + jnp.stack(
+        return jnp.stack(
             [
-                sum_of_products(slopes, neighbours[:, first : first + height])
+                sum_of_products(cotangent, neighbours[:, first : first + height])
                 for first in range(rows)
             ]
         )
 
-    zeros = jnp.zeros((rows, features, side_by_side), jnp.promote_types(images.dtype, jnp.float32))
-    total = lax.fori_loop(0, len(images) // at_once, add, zeros)
+    at_once = largest_divisor(len(images), CACHE_BYTES // of_image)
+    total = sum_over_groups(differentiate, images, cotangent, at_once)
     return total.reshape(rows, features, columns, -1).transpose(0, 2, 3, 1)

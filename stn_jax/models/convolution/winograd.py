@@ -26,7 +26,7 @@ from jaxtyping import Array, Float
 
 from stn_jax.models.convolution import direct
 from stn_jax.models.convolution.direct import Padding
-from stn_jax.models.convolution.products import sum_of_products
+from stn_jax.models.convolution.products import sum_of_products, sum_over_groups
 from stn_jax.sampling.groups import largest_divisor
 
 REACH = 3
@@ -146,20 +146,7 @@ def gradient_of_kernel(
         )
 
     at_once = _images_at_once(images, padding, images.shape[3] + cotangent.shape[3])
-
-    def add_next(number: Array, total: Array) -> Array:
-        return total + differentiate(
-            *(
-                lax.dynamic_slice_in_dim(each, number * at_once, at_once)
-                for each in (images, cotangent)
-            )
-        )
-
-    if at_once == len(images):
-        total = differentiate(images, cotangent)
-    else:
-        zeros = jnp.zeros((SEEN, images.shape[3], window[1] * cotangent.shape[3]), images.dtype)
-        total = lax.fori_loop(0, len(images) // at_once, add_next, zeros)
+    total = sum_over_groups(differentiate, images, cotangent, at_once)
     total = total.reshape(*total.shape[:2], window[1], -1).swapaxes(1, 2)
     return jnp.stack(_combine(_WEIGHTS.T, total))
 
