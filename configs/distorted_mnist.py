@@ -5,8 +5,8 @@ appendix A.4. As there: the tasks, no dropout, a localization net of 20 feature 
 20 units on the image shrunk by 2, crops of RTS and TC sampled at twice their size and averaged, and
 equally many weights with the transformer and without. Ours: the classifier (3x3 convolutions with
 batch normalisation), the localization net's second convolution (3x3 instead of 5x5), Adam for
-thousands of steps instead of SGD for 150,000, and the heat map of `affine` and `attention`: a crop
-of about the digit's size at its centre, sampled once, which affine then turns and stretches.
+thousands of steps instead of SGD for 150,000, and the heat map: a crop of about the digit's size at
+its centre, sampled once, which all families but attention then turn, stretch or bend.
 The dense localization net learns at a tenth of the rate: at the full rate all digits got one map.
 Command: python train.py --config configs/distorted_mnist.py --data.root MNIST --task RTS
 (--model.transform identity: the same classifier on the whole image; --model.head dense: the
@@ -54,10 +54,10 @@ def get_config(
     Args:
       task: the distortion (--task); sizes follow from it.
       transform: family of the learned map; identity is the network without a transformer.
-      head: what gives theta; by default a heat map for affine and attention, else a dense layer.
+      head: what gives theta; by default a heat map, where anything is learned.
     """
     if head is None:
-        head = "heatmap" if transform in _HEATMAP_UNITS else "dense"
+        head = "dense" if transform == "identity" else "heatmap"
     return Config(
         name=f"mnist-{task}-{transform}",
         data=DataConfig(
@@ -100,7 +100,7 @@ def _model(task: str, transform: str, head: str) -> ModelConfig:
     )
     if transform == "identity":
         return dataclasses.replace(model, crop_size=size, dense=(_WHOLE_IMAGE_UNITS[size],))
-    if head == "heatmap" and transform in _HEATMAP_UNITS:
+    if head == "heatmap":
         return dataclasses.replace(
             model,
             scale=_HEATMAP_SCALE[size],

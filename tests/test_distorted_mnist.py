@@ -13,8 +13,11 @@ from stn_jax.models import STNClassifier, make_model
 
 FILE = runpy.run_path(str(Path(__file__).parents[1] / "configs" / "distorted_mnist.py"))
 TRANSFORMS = ("affine", "attention", "projective", "tps", "identity")
-HEATMAPS = ("affine", "attention")
-NETWORKS = [*((transform, None) for transform in TRANSFORMS), ("affine", "dense")]
+LEARNED = TRANSFORMS[:-1]
+NETWORKS = [
+    *((transform, None) for transform in TRANSFORMS),
+    *((transform, "dense") for transform in LEARNED),
+]
 """Family and head; None: the configuration's."""
 
 
@@ -47,14 +50,13 @@ def test_what_differs_without_the_transformer_is_the_crop_alone(task):
 
 
 def test_heat_maps_are_for_what_can_have_one_and_can_be_declined():
-    for transform in TRANSFORMS:
-        head = "heatmap" if transform in HEATMAPS else "dense"
-        assert FILE["get_config"]("RTS", transform).model.head == head
-    dense = FILE["get_config"]("RTS", "affine", "dense")
-    assert dense.model.head == "dense"
-    assert dense.train.localization_rate < FILE["get_config"]("RTS").train.localization_rate
-    with pytest.raises(ConfigError, match=r"heatmap needs .* attention or affine"):
-        FILE["get_config"]("RTS", "projective", "heatmap")
+    assert FILE["get_config"]("RTS", "identity").model.head == "dense"
+    for transform in LEARNED:
+        by_default, declined = (FILE["get_config"]("RTS", transform, h) for h in (None, "dense"))
+        assert (by_default.model.head, declined.model.head) == ("heatmap", "dense")
+        assert declined.train.localization_rate < by_default.train.localization_rate
+    with pytest.raises(ConfigError, match=r"heatmap needs a learned .*, not identity"):
+        FILE["get_config"]("RTS", "identity", "heatmap")
 
 
 def test_only_dense_heads_sample_the_larger_images_twice_as_densely():
@@ -64,5 +66,4 @@ def test_only_dense_heads_sample_the_larger_images_twice_as_densely():
             for task in MNIST_SIZES
             if FILE["get_config"](task, transform, head).model.oversample == 2
         }
-        once = head is None and transform in (*HEATMAPS, "identity")
-        assert twice == (set() if once else {"RTS", "TC"})
+        assert twice == ({"RTS", "TC"} if head == "dense" else set())
