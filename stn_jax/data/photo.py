@@ -18,6 +18,7 @@ from jaxtyping import Float, UInt8
 from PIL import ExifTags, Image, ImageChops, ImageCms
 
 from stn_jax.data.errors import DataError
+from stn_jax.data.jpeg import count_scans
 
 try:
     import pillow_heif
@@ -36,6 +37,9 @@ BACKGROUND = 255
 """What shows through transparent pixels: white."""
 MIN_SIDE = 2
 """Photos with a shorter side are refused: a line or a tracking pixel, never a photo."""
+
+MOST_SCANS = 100
+"""A small JPEG file of very many scans would keep a decoder busy for hours."""
 
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -243,6 +247,12 @@ def _decode(
 ) -> Photo:
     with Image.open(io.BytesIO(content), formats=FORMATS) as image:
         _check_size(image.size, name, max_megapixels)
+        if image.format in ("JPEG", "MPO") and count_scans(content) > MOST_SCANS:
+            raise PhotoError(
+                name,
+                f"its pixels come in more than {MOST_SCANS} scans, which no camera writes: save it "
+                "anew with another program",
+            )
         orientation = _orientation(image)
         upright = _swap(image.size) if orientation in _SWAPS_SIDES else image.size
         turned = rotate_to_fit and (upright[0] < upright[1]) == (size[1] > size[0])

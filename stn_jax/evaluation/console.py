@@ -7,6 +7,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from stn_jax.evaluation.words import answers_always, number, percent, promised
+
 
 def print_summary(metrics: Mapping[str, Any], console: Console) -> None:
     """Prints counts with their intervals, and what the paper's cutoff and the threshold accept."""
@@ -20,16 +22,6 @@ def print_summary(metrics: Mapping[str, Any], console: Console) -> None:
     console.print(table)
     for line in _remarks(metrics):
         console.print(line, markup=False)
-
-
-def percent(value: float | None) -> str:
-    """0.9512 as "95.1 %"; a dash where undefined."""
-    return "-" if value is None else f"{100 * value:.1f} %"
-
-
-def number(value: float | None, digits: int = 3) -> str:
-    """0.9512 as "0.951"; a dash where undefined."""
-    return "-" if value is None else f"{value:.{digits}f}"
 
 
 def _title(metrics: Mapping[str, Any]) -> str:
@@ -73,11 +65,12 @@ def _remarks(metrics: Mapping[str, Any]) -> Iterator[str]:
     chosen, stn = metrics["selective"], metrics["stn"]
     if chosen["threshold"] is not None:
         when = f"Answers from {100 * chosen['threshold']:.1f} % sure on"
-        if chosen["accepted"] == metrics["n"]:
+        if answers_always(chosen["threshold"], metrics["classes"]):
             when = "Answers every photo"
         yield (
-            f"{when}: decided on validation photos, so that, with {chosen['confidence']:.0%} "
-            f"certainty, at most {chosen['target_error']:.0%} of answers are wrong."
+            f"{when}: decided on validation photos, so that, with "
+            f"{promised(chosen['confidence'])} certainty, at most "
+            f"{promised(chosen['target_error'])} of answers are wrong."
         )
     elif chosen.get("reason"):
         yield f"No answers: {chosen['reason']}."

@@ -7,6 +7,7 @@ Everything below `evaluation/` follows from two tables, `predictions.csv` of the
 """
 
 import dataclasses
+import itertools
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -25,7 +26,7 @@ from stn_jax.evaluation.decision import decide
 from stn_jax.evaluation.gallery import make_galleries
 from stn_jax.evaluation.letters import undrawable
 from stn_jax.evaluation.predictor import METRICS, Predictor, load_predictor
-from stn_jax.evaluation.report import write_report
+from stn_jax.evaluation.report import FIGURES, write_report
 from stn_jax.evaluation.summary import paired, summarise
 from stn_jax.evaluation.table import PredictionTable, TableError, read_table, write_table
 from stn_jax.evaluation.tabulate import tabulate
@@ -38,6 +39,17 @@ _FIXED_CROPS = {
     "identity": "the whole photo, shrunk (no zoom)",
     "centre": "a fixed centre crop",
 }
+_OF_CLASSIFIER = (
+    "crop_size",
+    "channels",
+    "dense",
+    "dropout",
+    "batch_norm",
+    "global_pool",
+    "global_statistics",
+    "global_blocks",
+)
+"""Options of the model that make the network behind the crop."""
 _AUDIT = ("refused", "dropped", "duplicates")
 """What an import counts besides the photos it takes."""
 _LEAVE_PHOTOS_ALONE = ("root", "default_root", "cache", "cache_dir", "balance", "augment")
@@ -235,6 +247,9 @@ def _draw(
     folder: Path, table: PredictionTable, metrics: Mapping[str, Any], *, curves: Path
 ) -> None:
     where, synthetic = folder / "figures", bool(metrics["synthetic"])
+    for name, kind in itertools.product(FIGURES, ("png", "svg")):
+        # What is not drawn anew is of an earlier evaluation.
+        (where / f"{name}.{kind}").unlink(missing_ok=True)
     figures.make_figures(table, metrics, where, synthetic=synthetic)
     extra = {}
     if curves.is_file():
@@ -327,9 +342,25 @@ def _read_other(workdir: Path, ours: Run, split: str) -> tuple[str, PredictionTa
             f"--compare {workdir}: not evaluated on its {split} photos yet: "
             f"python evaluate.py --workdir {workdir} --split {split}"
         )
-    crop = _FIXED_CROPS.get(run.config.model.transform)
-    name = f"the run in {workdir}" if crop is None else f"the same network on {crop}"
-    return name, read_table(file)
+    evaluated = json.loads(file.with_name(METRICS.name).read_text())["model"]["fingerprint"]
+    if evaluated != load_predictor(workdir).fingerprint:
+        raise WorkdirError(
+            f"--compare {workdir}: its evaluation is of other weights than it has now: "
+            f"python evaluate.py --workdir {workdir} --split {split}"
+        )
+    return _name_of_other(workdir, ours, run), read_table(file)
+
+
+def _name_of_other(workdir: Path, ours: Run, other: Run) -> str:
+    """What the report calls another run: what differs, where its classifier is the same."""
+    crop = _FIXED_CROPS.get(other.config.model.transform)
+    classifiers = [
+        [getattr(run.config.model, name) for name in _OF_CLASSIFIER] for run in (ours, other)
+    ]
+    if crop is None:
+        return f"the run in {workdir}"
+    same = classifiers[0] == classifiers[1]
+    return f"the same network on {crop}" if same else f"the run in {workdir}, on {crop}"
 
 
 def may_have_same_photos(run: Run, other: Run) -> bool:

@@ -35,14 +35,29 @@ with np.load("weights.npz") as file:
     weights = [file[name] for name in sorted(file.files)]
 model = json.load(open("model.json"))
 
-# photos: uint8 {colors}, upright, [n, {height}, {width}, {channels}],
-# padded with model["mean_color"]
+# photos: uint8 {colors}, [n, {height}, {width}, {channels}]
 probabilities, theta = graph.call(weights, photos)
 ```
+
+Every photo must be prepared as those of the training were: made upright (as its EXIF orientation
+says), {preparation}.
 
 `probabilities` are calibrated, in the order of `classes`. Answer only where the largest one is at
 least `threshold`; where that is null, no answer has been shown to be reliable enough.
 {synthetic}"""
+
+
+_FITS = {
+    "pad": "resized (bicubic) without distortion to fit into {height} rows of {width} pixels, and\n"
+    "centred there on the colour {color}",
+    "crop": "cut around its middle to the proportions {height}:{width}, and resized (bicubic) to\n"
+    "{height} rows of {width} pixels",
+    "stretch": "resized (bicubic) to {height} rows of {width} pixels, whatever its proportions",
+}
+_TURNED = {
+    False: "turned a quarter counter-clockwise if it is higher than wide",
+    True: "turned a quarter counter-clockwise if it is wider than high",
+}
 
 
 def export(predictor: Predictor, folder: Path) -> Iterator[str]:
@@ -56,6 +71,8 @@ def export(predictor: Predictor, folder: Path) -> Iterator[str]:
       RuntimeError: when the ONNX file does not predict the same.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    # One of an earlier export would lie beside other weights.
+    (folder / "model.onnx").unlink(missing_ok=True)
     weights = [np.asarray(leaf) for leaf in jax.tree.leaves(predictor.variables)]
     (folder / "model.stablehlo").write_bytes(to_stablehlo(predictor))
     yield f"{folder / 'model.stablehlo'}: the graph, for {', '.join(_PLATFORMS)}"
@@ -150,6 +167,7 @@ def _description(predictor: Predictor) -> dict:
         "crop_size": run.config.model.crop_size,
         "transform": predictor.model.transformer.family,
         "fit": run.config.data.fit,
+        "rotate_to_fit": run.config.data.rotate_to_fit,
         "mean_color": run.mean_color,
         "source": run.data_name,
         "synthetic": run.synthetic,
@@ -165,7 +183,13 @@ def _readme(predictor: Predictor) -> str:
         if predictor.run.synthetic
         else ""
     )
+    data = predictor.run.config.data
+    color = ", ".join(f"{value:.0f}" for value in predictor.run.mean_color)
+    preparation = _FITS[data.fit].format(height=height, width=width, color=color)
+    if data.rotate_to_fit and height != width:
+        preparation = f"{_TURNED[height > width]}, {preparation}"
     return _README.format(
+        preparation=preparation,
         colors="grey" if channels == 1 else "RGB",
         height=height,
         width=width,

@@ -19,9 +19,10 @@ from matplotlib.figure import Figure
 
 from stn_jax.drawing import MARK, MARK_COLOR
 from stn_jax.evaluation import metrics, selective
-from stn_jax.evaluation.intervals import draw_groups, group_members, wilson
+from stn_jax.evaluation.intervals import draw_groups, group_members, rate
 from stn_jax.evaluation.letters import families
 from stn_jax.evaluation.table import PredictionTable
+from stn_jax.evaluation.words import promised
 
 BLUE, ORANGE, GREEN, PURPLE, SKY, GREY = (
     "#0072b2",
@@ -56,6 +57,8 @@ STYLE = {
 }
 SIZE = (4.8, 3.9)
 """Inches. Small on purpose: letters stay readable when a phone shows the figure at its width."""
+_BAND_PLACES = 200
+"""Shares of photos, at most, at which the band around the error is computed."""
 _DRAWS = 300
 """Bootstrap draws behind the bands of ROC and precision-recall."""
 
@@ -263,9 +266,14 @@ def risk_coverage_figure(table: PredictionTable, summary: Mapping[str, Any]) -> 
     )
     coverage, risk = selective.risk_coverage(table.confidence, table.correct)
     accepted = np.rint(coverage * len(table)).astype(int)
-    limits = [wilson(round(float(r * n)), int(n)) for r, n in zip(risk, accepted, strict=True)]
+    surest = np.argsort(-table.confidence, kind="stable")
+    places = np.unique(np.linspace(0, len(accepted) - 1, _BAND_PLACES).astype(int))
+    limits = [
+        rate(~table.correct[surest[:count]], table.group[surest[:count]])
+        for count in accepted[places]
+    ]
     axes.fill_between(
-        coverage,
+        coverage[places],
         [limit.low for limit in limits],
         [limit.high for limit in limits],
         color=SKY,
@@ -281,7 +289,7 @@ def risk_coverage_figure(table: PredictionTable, summary: Mapping[str, Any]) -> 
             color=GREY,
             linestyle=":",
             linewidth=1.2,
-            label=f"at most {chosen['target_error']:.0%}",
+            label=f"at most {promised(chosen['target_error'])}",
         )
     if chosen["accepted"]:
         _mark(axes, chosen["coverage"], 1 - chosen["accuracy"], "o", "black", "chosen threshold")

@@ -57,10 +57,12 @@ def rate(happened: Bool[np.ndarray, " photo"], groups: Shaped[np.ndarray, " phot
 
     Wilson's interval, for as many independent photos as these are worth: their number divided by
     the design effect, which is the share's variance between groups over what it would be if all
-    photos were independent. Of one group, or where all or none are so, that says nothing, and the
-    groups are counted.
+    photos were independent; and fewer still where few groups tell little of that variance. Of one
+    group, or where all or none are so, that says nothing, and the groups are counted.
 
-    Source: Rao and Scott 1992, "A simple method for the analysis of clustered binary data".
+    Source: Rao and Scott 1992, "A simple method for the analysis of clustered binary data"; the
+    factor for few groups: Korn and Graubard 1998, "Confidence intervals for proportions with small
+    expected number of positive counts estimated from survey data".
 
     Args:
       happened: of each photo.
@@ -75,7 +77,8 @@ def rate(happened: Bool[np.ndarray, " photo"], groups: Shaped[np.ndarray, " phot
     excess = np.array([happened[photos].sum() - share * len(photos) for photos in members])
     variance = len(members) / (len(members) - 1) * (excess**2).sum() / count**2
     design_effect = max(1.0, variance / (share * (1 - share) / count))
-    return _score_interval(share, count / design_effect)
+    few = (stats.norm.isf(0.025) / stats.t.isf(0.025, len(members) - 1)) ** 2
+    return _score_interval(share, few * count / design_effect)
 
 
 def clopper_pearson(successes: int, trials: int, *, confidence: float = 0.95) -> Interval:

@@ -8,7 +8,7 @@ import dataclasses
 import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped
 
-from stn_jax.evaluation.intervals import Interval, rate, wilson
+from stn_jax.evaluation.intervals import Interval, rate
 
 
 def check_probabilities(probabilities: Float[np.ndarray, "photo label"]) -> None:
@@ -197,11 +197,21 @@ class ReliabilityBin:
 def reliability(
     confidence: Float[np.ndarray, " photo"],
     correct: Bool[np.ndarray, " photo"],
+    groups: Shaped[np.ndarray, " photo"] | None = None,
     *,
     num_classes: int = 2,
     bins: int = 10,
 ) -> list[ReliabilityBin]:
-    """Bins photos by confidence, in equal steps from 1 / `num_classes` (its least) to 1."""
+    """Bins photos by confidence, in equal steps from 1 / `num_classes` (its least) to 1.
+
+    Args:
+      confidence: of each photo.
+      correct: whether it was right.
+      groups: the group (patient) of each photo; by default each is of its own.
+      num_classes: how many classes there are.
+      bins: how many steps.
+    """
+    groups = np.full(len(correct), "") if groups is None else groups
     edges = np.linspace(1 / num_classes, 1, bins + 1)
     which = np.clip(np.searchsorted(edges, confidence, side="right") - 1, 0, bins - 1)
     found = []
@@ -210,7 +220,9 @@ def reliability(
         n, right = int(inside.sum()), int(correct[inside].sum())
         mean = float(confidence[inside].mean()) if n else None
         low, high = float(edges[index]), float(edges[index + 1])
-        found.append(ReliabilityBin(low, high, n, right, mean, wilson(right, n)))
+        found.append(
+            ReliabilityBin(low, high, n, right, mean, rate(correct[inside], groups[inside]))
+        )
     return found
 
 

@@ -277,7 +277,8 @@ def read_answering(workdir: Path, fingerprint: str) -> Answering:
             return Answering(note=f"the evaluation is of other weights; evaluate again: {hint}")
         selective = metrics["selective"]
         return Answering(
-            temperature=metrics["temperature"],
+            # Without validation photos none was fitted.
+            temperature=metrics["temperature"] or 1.0,
             threshold=selective["threshold"],
             note=selective.get("reason") or "",
         )

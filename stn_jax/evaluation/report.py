@@ -10,11 +10,11 @@ from typing import Any
 
 import jinja2
 
-from stn_jax.evaluation.console import number, percent
+from stn_jax.evaluation.words import answers_always, isolated, number, percent, promised
 
 REPORT = "report.html"
 
-_FIGURES = {
+FIGURES = {
     "learning": (
         "How it learned",
         "Loss and share right by training step, on training and on validation photos.",
@@ -81,7 +81,7 @@ def _pictures(folder: Path, filmstrip: Path) -> Iterator[dict[str, str | bool]]:
             "data": _encode(filmstrip),
             "heading": True,
         }
-    for name, (title, text) in _FIGURES.items():
+    for name, (title, text) in FIGURES.items():
         path = folder / f"{name}.png"
         if path.is_file():
             # The figure itself bears its title.
@@ -106,4 +106,11 @@ _TEMPLATES = jinja2.Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_TEMPLATES.filters |= {"percent": percent, "range": _range, "number": number}
+_TEMPLATES.filters |= {
+    "percent": percent,
+    "promised": promised,
+    "range": _range,
+    "number": number,
+    "isolated": isolated,
+}
+_TEMPLATES.tests["always"] = answers_always

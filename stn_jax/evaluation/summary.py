@@ -139,7 +139,9 @@ def _ranked(table: PredictionTable, classes: Sequence[int], repeats: int, *, rea
 
 def _reliability(table: PredictionTable, probabilities: Float[np.ndarray, "photo label"]) -> list:
     confidence = probabilities[np.arange(len(table)), table.predicted]
-    bins = metrics.reliability(confidence, table.correct, num_classes=len(table.classes))
+    bins = metrics.reliability(
+        confidence, table.correct, table.group, num_classes=len(table.classes)
+    )
     return [{**dataclasses.asdict(b), "accuracy": b.accuracy.to_json()} for b in bins]
 
 
@@ -151,6 +153,7 @@ def _calibration(
     return {
         "fitted_on": "val",
         "n": len(validation),
+        "wrong": int((~validation.correct).sum()),
         "temperature": decision.temperature,
         "before": {
             "val": _probability_scores(validation, validation.raw),
@@ -233,6 +236,7 @@ def _stn(table: PredictionTable, photo_size: tuple[int, int] | None) -> dict:
     covered = np.array([geometry.share_covered(area, photo_size) for area in areas])
     centres = areas.mean(axis=1) / (photo_size[1], photo_size[0])
     found |= {
+        "located": int(located.sum()),
         "zoom": _spread(zooms[np.isfinite(zooms)]),
         "scale": _spread(np.sqrt(covered)),
         "area_of_photo": _spread(covered),

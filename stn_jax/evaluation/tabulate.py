@@ -16,6 +16,34 @@ from stn_jax.evaluation.predictor import Predictor, chunks
 from stn_jax.evaluation.table import BASELINES, PredictionTable, TableError, make_table
 
 
+class _Masks:
+    """The masks in a folder: named as the photos are, or after the photos without their folders."""
+
+    def __init__(self, folder: Path):
+        self._folder = folder
+        self._claimed: dict[Path, str] = {}
+
+    def find(self, file: str) -> Path | None:
+        """The photo's mask; None without one.
+
+        Raises:
+          TableError: when it may as well be another photo's.
+        """
+        name = Path(file)
+        own, flat = self._folder / name.with_suffix(".png"), self._folder / f"{name.stem}.png"
+        if own.is_file():
+            return own
+        if not flat.is_file():
+            return None
+        other = self._claimed.setdefault(flat, file)
+        if other != file:
+            raise TableError(
+                f"--masks: {flat} may belong to {other} or to {file}: put masks into folders as "
+                "the photos are"
+            )
+        return flat
+
+
 def tabulate(
     predictor: Predictor,
     split: Split,
@@ -35,13 +63,14 @@ def tabulate(
       on_photos: called with the number of photos just done.
 
     Raises:
-      TableError: when no mask belongs to any of the photos.
+      TableError: when no mask belongs to any of the photos, or one to two of them.
       PhotoError: when a mask cannot be read.
     """
     thetas = _baseline_thetas(predictor) if baselines else {}
+    finder = None if masks is None else _Masks(masks)
     columns: dict[str, list[Any]] = {}
     for items in chunks(split):
-        for name, values in _rows(predictor, items, thetas, masks).items():
+        for name, values in _rows(predictor, items, thetas, finder).items():
             columns.setdefault(name, []).extend(values)
         on_photos(len(items))
     if masks is not None and not np.isfinite(columns["lesion"]).any():
@@ -82,7 +111,7 @@ def _rows(
     predictor: Predictor,
     items: Sequence[Mapping[str, Any]],
     thetas: Mapping[str, np.ndarray],
-    masks: Path | None,
+    masks: _Masks | None,
 ) -> dict[str, Sequence[Any]]:
     photos = np.stack([item["photo"] for item in items])
     reading = predictor.read(photos)
@@ -112,13 +141,14 @@ def _lesion(
     area: Float[np.ndarray, "4 2"],
     item: Mapping[str, Any],
     predictor: Predictor,
-    masks: Path | None,
+    masks: _Masks | None,
 ) -> tuple[Float[np.ndarray, "4"], float]:
     """The lesion's box, and its share inside the area of interest; NaN where unknown."""
     if masks is not None:
-        mask = _mask(item["file"], predictor, masks)
-        if mask is None:
+        found = masks.find(item["file"])
+        if found is None:
             return np.full(4, np.nan), np.nan
+        mask = _load_mask(found, predictor)
         share = geometry.share_of_mask(area, mask)
         return geometry.mask_box(mask), np.nan if share is None else share
     box = item["box"].astype(np.float64)
@@ -127,16 +157,11 @@ def _lesion(
     return box, geometry.lesion_overlap(area, box)[0]
 
 
-def _mask(file: str, predictor: Predictor, masks: Path) -> Bool[np.ndarray, "h w"] | None:
-    """A photo's mask, taken the same way to the same size as the photo; None without one."""
-    name = Path(file)
-    candidates = (masks / name.with_suffix(".png"), masks / f"{name.stem}.png")
-    found = next((path for path in candidates if path.is_file()), None)
-    if found is None:
-        return None
+def _load_mask(path: Path, predictor: Predictor) -> Bool[np.ndarray, "h w"]:
+    """A mask, taken the same way to the same size as the photo."""
     data = predictor.run.config.data
     photo = load_photo(
-        found,
+        path,
         size=data.photo_size,
         fit=data.fit,
         rotate_to_fit=data.rotate_to_fit,

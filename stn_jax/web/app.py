@@ -6,6 +6,7 @@ from typing import Any
 import flask
 
 from stn_jax.evaluation.predictor import Predictor
+from stn_jax.evaluation.words import answers_always, isolated, promised
 from stn_jax.web.answerer import Answerer
 from stn_jax.web.api import api
 from stn_jax.web.counters import Counters
@@ -47,8 +48,11 @@ def make_app(
         "between": between,
         "chance": chance,
         "choices": choices,
+        "isolated": isolated,
+        "promised": promised,
         "share": share,
     }
+    app.jinja_env.tests["always"] = answers_always
     counters = Counters()
     answerer = Answerer(predictor, limits=limits, on_batch=counters.batch)
     counters.watch_queue(lambda: answerer.batcher.waiting)

@@ -87,7 +87,9 @@ def encode(pixels: UInt8[np.ndarray, "height width channel"], kind: str) -> byte
     """Pixels as a file; `kind` is JPEG or PNG."""
     content = io.BytesIO()
     options = {"quality": 88} if kind == "JPEG" else {}
-    Image.fromarray(pixels.squeeze()).save(content, format=kind, **options)
+    Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels).save(
+        content, format=kind, **options
+    )
     return content.getvalue()
 
 

@@ -7,13 +7,25 @@ from typing import Any
 from stn_jax.web.evidence import similar_photos
 
 
-def chance(value: float) -> str:
-    """A probability: "92.4 %"; never "100 %" or "0 %", which no model knows."""
-    if value > 0.999:
-        return "> 99.9 %"
-    if value < 0.001:
-        return "< 0.1 %"
-    return f"{100 * value:.1f} %"
+def chance(value: float, other: float | None = None) -> str:
+    """A probability: "92.4 %"; never "100 %" or "0 %", which no model knows.
+
+    With as many digits as tell it apart from `other`, one at least and six at most.
+    """
+    tries = [_rounded(value, digits) for digits in range(1, 7)]
+    if other is None or other == value:
+        return tries[0]
+    pairs = zip(tries, (_rounded(other, digits) for digits in range(1, 7)), strict=True)
+    return next((ours for ours, others in pairs if ours != others), tries[-1])
+
+
+def _rounded(value: float, digits: int) -> str:
+    least = 10 ** -(digits + 2)
+    if value > 1 - least:
+        return f"> {100 * (1 - least):.{digits}f} %"
+    if value < least:
+        return f"< {100 * least:.{digits}f} %"
+    return f"{100 * value:.{digits}f} %"
 
 
 def share(part: int, whole: int) -> str:

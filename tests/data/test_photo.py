@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from made_photos import encode, encode_png, make_pixels
 from PIL import ExifTags, Image, ImageChops, ImageCms, PngImagePlugin
 
+from stn_jax.data.jpeg import count_scans
 from stn_jax.data.photo import (
     HEIC_SUPPORTED,
     PhotoError,
@@ -319,6 +320,28 @@ def test_text_hidden_in_a_png_is_not_unpacked_without_bound():
     notes = PngImagePlugin.PngInfo()
     notes.add_text("comment", "x" * 100_000_000, zip=True)
     assert refusal(encode(make_pixels(10), pnginfo=notes))
+
+
+def progressive(scans: int) -> bytes:
+    """A JPEG file whose last scan comes again and again."""
+    content = encode(make_pixels(0), "JPEG", progressive=True)
+    last = content.rindex(b"\xff\xda")
+    before = count_scans(content)
+    return content[:last] + content[last:-2] * (scans - before + 1) + content[-2:]
+
+
+def test_a_jpeg_that_goes_over_its_pixels_hundreds_of_times_is_refused():
+    assert count_scans(progressive(40)) == 40
+    load(progressive(100))
+    with pytest.raises(PhotoError, match="more than 100 scans"):
+        load(progressive(101))
+
+
+def test_what_is_beside_a_jpegs_pixels_is_no_scan():
+    content = encode(make_pixels(0), "JPEG")
+    comment = b"\xff\xfe" + (402).to_bytes(2) + b"\xff\xda" * 200
+    behind = b"\xff\xda" * 200  # such as a phone's short film
+    assert count_scans(content[:2] + comment + content[2:] + behind) == 1
 
 
 def test_unreadable_things_are_refused(tmp_path):

@@ -19,8 +19,13 @@ import stn_jax.cli
 from stn_jax.config import MnistConfig
 from stn_jax.data.builder import prepare
 from stn_jax.data.errors import DataError
-from stn_jax.evaluation.evaluate import evaluate_predictions, may_have_same_photos
+from stn_jax.evaluation.evaluate import (
+    _name_of_other,
+    evaluate_predictions,
+    may_have_same_photos,
+)
 from stn_jax.evaluation.table import TableError, read_table, write_table
+from stn_jax.evaluation.tabulate import _Masks
 from stn_jax.training.errors import WorkdirError
 from stn_jax.training.workdir import Run, read_run
 
@@ -179,6 +184,20 @@ def test_masks_take_the_place_of_boxes(copy, tmp_path):
         stn_jax.evaluate(copy, masks=tmp_path / "empty")
 
 
+def test_a_mask_that_two_photos_could_claim_is_refused(tmp_path):
+    for name in ("1.png", "2.png"):
+        (tmp_path / name).touch()
+    masks = _Masks(tmp_path)
+    assert masks.find("a/1.jpg") == masks.find("a/1.jpg") == tmp_path / "1.png"
+    assert masks.find("b/3.jpg") is None
+    with pytest.raises(TableError, match=r"1\.png may belong to a/1\.jpg or to b/1\.jpg"):
+        masks.find("b/1.jpg")
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "2.png").touch()
+    assert masks.find("a/2.jpg") == tmp_path / "2.png"
+    assert masks.find("b/2.jpg") == tmp_path / "b" / "2.png"
+
+
 def test_compared_with_another_run_on_the_same_photos(copy, evaluated):
     metrics = stn_jax.evaluate(copy, compare=[evaluated])
     (other,) = metrics["compared"]
@@ -199,6 +218,31 @@ def test_compared_with_what_cannot_be_compared(copy, evaluated, trained, make_pr
     write_table(make_predictions(22), other / "evaluation/predictions.csv")
     with pytest.raises(TableError, match="other photos"):
         stn_jax.evaluate(copy, compare=[other])
+
+
+def test_an_evaluation_of_other_weights_is_not_compared(copy, evaluated, tmp_path):
+    other = tmp_path / "other"
+    shutil.copytree(evaluated, other)
+    metrics = metrics_of(other)
+    metrics["model"]["fingerprint"] = "0" * 64
+    (other / "evaluation/metrics.json").write_text(json.dumps(metrics))
+    with pytest.raises(WorkdirError, match="its evaluation is of other weights than it has now"):
+        stn_jax.evaluate(copy, compare=[other])
+
+
+def test_only_the_same_classifier_is_called_the_same_network(evaluated, tmp_path):
+    run = read_run(evaluated)
+
+    def name_of(**changed) -> str:
+        model = dataclasses.replace(run.config.model, **changed)
+        config = dataclasses.replace(run.config, model=model)
+        return _name_of_other(tmp_path, run, dataclasses.replace(run, config=config))
+
+    assert name_of(transform="identity") == "the same network on the whole photo, shrunk (no zoom)"
+    assert (
+        name_of(transform="centre", dense=(2,)) == f"the run in {tmp_path}, on a fixed centre crop"
+    )
+    assert name_of(transform="tps") == f"the run in {tmp_path}"
 
 
 def test_photos_generated_from_another_seed_are_not_compared(copy, evaluated, tmp_path):
@@ -295,7 +339,8 @@ def test_the_report_says_what_its_promise_is_about_and_when_the_test_contradicts
         assert "300 validation photos" in report
         assert "150 validation photos, one of each patient: for photos drawn like those" in report
         assert ("These photos contradict that." in report) is contradicted
-    assert "excluded: 150 groups in this split" in report
+    assert "unknown: the table says nothing of the training" in report
+    assert "never seen" not in report
     evaluate_predictions(tmp_path / "predictions_val.csv")
     assert "150 of these very photos" in (tmp_path / "val/report.html").read_text()
 
@@ -304,17 +349,70 @@ def test_the_report_says_what_its_promise_is_about_and_when_the_test_contradicts
     ("named", "words"),
     [
         (0, "unknown: no patients were named"),
-        (20, "excluded for 20 photos of 10 groups, unknown for 20"),
+        (20, "excluded for 20 photos of 10 groups, unknown for 2"),
+        (22, "excluded: 11 groups in this split"),
     ],
 )
-def test_the_report_says_of_which_photos_the_patient_is_unknown(
-    make_predictions, tmp_path, named, words
+def test_the_report_says_of_which_photos_the_patient_is_unknown(copy, named, words):
+    file = copy / "evaluation" / "predictions.csv"
+    group = [f"p{place // 2}" if place < named else "" for place in range(22)]
+    write_table(dataclasses.replace(read_table(file), group=np.array(group, object)), file)
+    evaluate_predictions(file)
+    assert words in (copy / "evaluation" / "report.html").read_text()
+
+
+def test_the_report_shows_no_figure_of_an_earlier_evaluation(copy):
+    folder = copy / "evaluation"
+    table = read_table(folder / "predictions.csv")
+    assert not table.correct.all()
+    assert "Wrong, and the surest of it" in (folder / "report.html").read_text()
+    (folder / "predictions_val.csv").unlink()
+    write_table(dataclasses.replace(table, label=table.predicted), folder / "predictions.csv")
+    evaluate_predictions(folder / "predictions.csv")
+    report = (folder / "report.html").read_text()
+    assert "22 of 22 right" in report
+    assert "Wrong, and the surest of it" not in report
+    assert not (folder / "figures" / "surest_wrong.svg").exists()
+
+
+def test_what_is_answered_of_this_test_is_not_called_every_photo(
+    make_predictions, tmp_path, capsys
 ):
-    table = make_predictions(40)
-    group = np.where(np.arange(40) < named, table.group, "")
-    write_table(dataclasses.replace(table, group=group), tmp_path / "predictions.csv")
-    evaluate_predictions(tmp_path / "predictions.csv")
-    assert words in (tmp_path / "report.html").read_text()
+    sure = make_predictions(600, sharpness=2.0)
+    write_table(sure, tmp_path / "predictions_val.csv")
+    metrics = evaluate_predictions(tmp_path / "predictions_val.csv", target_error=0.05)
+    threshold = metrics["selective"]["threshold"]
+    assert threshold > 0.5
+    surest = np.flatnonzero(read_table(tmp_path / "val" / "predictions.csv").accepted)
+    write_table(sure.rows(surest), tmp_path / "predictions.csv")
+    capsys.readouterr()
+    evaluate_predictions(tmp_path / "predictions.csv", target_error=0.05)
+    report = (tmp_path / "report.html").read_text()
+    assert f"{len(surest)} of {len(surest)} photos answered" in report
+    assert "It may answer every photo" not in report
+    assert "Answers every photo" not in capsys.readouterr().out
+
+
+def test_a_promise_is_not_rounded(make_predictions, tmp_path, capsys):
+    for name in ("predictions.csv", "predictions_val.csv"):
+        write_table(make_predictions(3000, sharpness=40.0), tmp_path / name)
+    metrics = evaluate_predictions(
+        tmp_path / "predictions.csv", target_error=0.004, certainty=0.995
+    )
+    assert metrics["selective"]["threshold"] is not None
+    said = "with 99.5 % certainty, at most 0.4 % of"
+    assert said in (tmp_path / "report.html").read_text()
+    assert said in " ".join(capsys.readouterr().out.split())
+
+
+def test_names_that_are_read_from_the_right_move_no_count(copy):
+    file = copy / "evaluation" / "metrics.json"
+    known = json.loads(file.read_text())
+    known["data"]["splits"]["train"] = {"אקזמה": 26, "פסוריאזיס": 16}
+    file.write_text(json.dumps(known))
+    evaluate_predictions(copy / "evaluation" / "predictions.csv")
+    report = (copy / "evaluation" / "report.html").read_text()
+    assert "26 <bdi>אקזמה</bdi>, 16 <bdi>פסוריאזיס</bdi>" in report
 
 
 def test_validation_without_a_photo_is_refused_by_name(make_predictions, tmp_path):

@@ -48,6 +48,28 @@ def test_description_says_when_to_answer(predictor, tmp_path):
     assert "SYNTHETIC" in (tmp_path / "README.md").read_text()
 
 
+@pytest.mark.parametrize(
+    ("fit", "rotate", "words"),
+    [
+        ("pad", False, "to fit into 42 rows of 63 pixels, and\ncentred there on the colour"),
+        ("crop", True, "counter-clockwise if it is higher than wide, cut around its middle"),
+        ("stretch", False, "whatever its proportions"),
+    ],
+)
+def test_the_readme_says_how_photos_are_prepared(predictor, tmp_path, fit, rotate, words):
+    config = predictor.run.config
+    data = dataclasses.replace(config.data, fit=fit, rotate_to_fit=rotate)
+    run = dataclasses.replace(predictor.run, config=dataclasses.replace(config, data=data))
+    predictor.run = run
+    (tmp_path / "model.onnx").write_bytes(b"of other weights")
+    next(export(predictor, tmp_path))
+    assert not (tmp_path / "model.onnx").exists()
+    list(export(predictor, tmp_path))
+    assert words in (tmp_path / "README.md").read_text()
+    described = json.loads((tmp_path / "model.json").read_text())
+    assert (described["fit"], described["rotate_to_fit"]) == (fit, rotate)
+
+
 def test_onnx_predicts_the_same(predictor, tmp_path):
     pytest.importorskip("jax2onnx", reason="ONNX is optional: pip install jax2onnx onnxruntime")
     pytest.importorskip("onnxruntime", reason="ONNX is optional: pip install onnxruntime")

@@ -172,6 +172,12 @@ def test_no_probability_is_shown_as_sure(value, text):
     assert chance(value) == text
 
 
+def test_what_is_too_little_for_an_answer_does_not_look_like_enough():
+    assert (chance(0.92412, 0.92449), chance(0.92449, 0.92412)) == ("92.41 %", "92.45 %")
+    assert (chance(0.99931, 0.99949), chance(0.99949, 0.99931)) == ("99.93 %", "99.95 %")
+    assert chance(0.9, None) == chance(0.9, 0.9) == "90.0 %"
+
+
 def test_choices():
     assert choices(["eczema", "psoriasis"]) == "Eczema or psoriasis?"
     assert choices(["a", "b", "c"]) == "A, b or c?"
