@@ -275,7 +275,8 @@ class TrainConfig:
     precision: Literal["float32", "bfloat16"] = "float32"
     """Type of the networks' arithmetic; weights, optimiser, loss and positions are float32."""
     accumulate: int = 1
-    """Compute each batch in this many parts, one after another: less memory, the same gradient."""
+    """Compute each batch in this many parts, one after another: less memory, the same gradient
+    (not with batch normalisation, which then knows of one part at a time)."""
     remat: bool = False
     """Compute activations again in the backward pass instead of keeping them: less memory."""
     deterministic: bool = False
@@ -321,6 +322,7 @@ def check(config: Config) -> None:
       ConfigError: naming the option and what it must be.
     """
     data, model, train = config.data, config.model, config.train
+    _check_types(config)
     _check_numbers(config)
     for option, size in (
         ("data.photo-size", data.photo_size),
@@ -356,6 +358,15 @@ def check(config: Config) -> None:
         raise ConfigError(f"--train.explore {train.explore} must be above 0 and at most 1")
     if train.zoom_schedule.steps and model.transform != "attention":
         raise ConfigError("--train.zoom-schedule.steps needs --model.transform attention")
+    if model.transform in ("affine", "projective", "tps") and model.head == "dense":
+        _check_unused(model)
+    schedule = train.zoom_schedule
+    if schedule.low > min(schedule.high_from, schedule.high_to):
+        raise ConfigError(
+            f"--train.zoom-schedule.low {schedule.low} must be at most high-from and high-to"
+        )
+    if schedule.release is not None and schedule.release < 0:
+        raise ConfigError(f"--train.zoom-schedule.release {schedule.release} must be at least 0")
     low, high = model.scale_bounds
     if not 0 < low < 1 < high < math.inf:
         raise ConfigError(f"--model.scale-bounds {low} {high} must be below and above 1")
@@ -382,6 +393,15 @@ def check(config: Config) -> None:
         )
     if not 0 <= model.dropout < 1:
         raise ConfigError(f"--model.dropout {model.dropout} must be in [0, 1)")
+
+
+def _check_unused(model: ModelConfig) -> None:
+    """Refuses what a dense layer that gives all of theta does not look at."""
+    for name in ("scale", "scale_bounds", "keep_inside"):
+        if getattr(model, name) != getattr(ModelConfig(), name):
+            raise ConfigError(
+                f"{_flag('model', name)} needs --model.head heatmap or --model.transform attention"
+            )
 
 
 _AT_LEAST = {
@@ -424,6 +444,41 @@ _ABOVE_ZERO = {
 """Options that are numbers, by the part of the configuration, and what they must be."""
 _TOO_LARGE = 2**63
 """For a seed, and for anything that is counted."""
+
+
+def _check_types(part: Any, prefix: str = "") -> None:
+    """Refuses values of another type than their option's; a file may hold any."""
+    hints = typing.get_type_hints(type(part))
+    for field in dataclasses.fields(part):
+        value, name = getattr(part, field.name), f"{prefix}{field.name}"
+        if not _fits(value, hints[field.name]):
+            kind = _kind(hints[field.name])
+            raise ConfigError(f"--{name.replace('_', '-')} {value!r} must be {kind}")
+        if dataclasses.is_dataclass(value):
+            _check_types(value, f"{name}.")
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    origin, inner = typing.get_origin(hint), typing.get_args(hint)
+    if origin is Literal:
+        return isinstance(value, str) and value in inner
+    if origin in (typing.Union, types.UnionType):
+        return any(_fits(value, each) for each in inner)
+    if origin is tuple:
+        if not isinstance(value, tuple):
+            return False
+        each = inner[:1] * len(value) if inner[-1] is Ellipsis else inner
+        return len(value) == len(each) and all(map(_fits, value, each))
+    if hint in (int, float):
+        numbers = (int, float) if hint is float else int
+        return isinstance(value, numbers) and not isinstance(value, bool)
+    return isinstance(value, hint)
+
+
+def _kind(hint: Any) -> str:
+    if typing.get_origin(hint) is Literal:
+        return f"one of {', '.join(typing.get_args(hint))}"
+    return hint.__name__ if isinstance(hint, type) else str(hint)
 
 
 def _check_numbers(config: Config) -> None:

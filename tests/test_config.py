@@ -1,3 +1,4 @@
+import copy
 import dataclasses
 import math
 from pathlib import Path
@@ -91,7 +92,20 @@ def test_missing_configuration_file_lists_the_ones_there_are(monkeypatch):
             {"model": ModelConfig(transform="centre", head="heatmap")},
             "heatmap needs a learned --model.transform, not centre",
         ),
-        ({"model": ModelConfig(scale_bounds=(1.1, 1.2))}, "below and above 1"),
+        ({"model": ModelConfig(scale_bounds=(1.1, 1.2), head="heatmap")}, "below and above 1"),
+        (
+            {"model": ModelConfig(keep_inside=True)},
+            "--model.keep-inside needs --model.head heatmap or --model.transform attention",
+        ),
+        ({"model": ModelConfig(transform="tps", scale=0.5)}, "--model.scale needs"),
+        (
+            {"train": TrainConfig(zoom_schedule=ZoomScheduleConfig(low=0.5))},
+            "--train.zoom-schedule.low 0.5 must be at most high-from and high-to",
+        ),
+        (
+            {"train": TrainConfig(zoom_schedule=ZoomScheduleConfig(release=-3))},
+            "--train.zoom-schedule.release -3 must be at least 0",
+        ),
         ({"train": TrainConfig(glimpses=4)}, "--train.glimpses needs --model.head heatmap"),
         (
             {"model": ModelConfig(head="heatmap"), "train": TrainConfig(glimpses=4)},
@@ -121,7 +135,7 @@ def test_missing_configuration_file_lists_the_ones_there_are(monkeypatch):
         ),
         ({"model": ModelConfig(dense=(0,))}, "--model.dense: every layer needs at least 1 unit"),
         ({"model": ModelConfig(channels=((4,), (0,)))}, "--model.channels: every layer"),
-        ({"model": ModelConfig(scale_bounds=(0.5, math.inf))}, "--model.scale-bounds 0.5 inf"),
+        ({"model": ModelConfig(scale_bounds=(0.5, math.inf), head="heatmap")}, "--model.scale-bounds 0.5 inf"),
         ({"train": TrainConfig(seed=-1)}, "--train.seed -1 must be at least 0"),
         (
             {"train": TrainConfig(zoom_schedule=ZoomScheduleConfig(low=0.0))},
@@ -184,3 +198,32 @@ def test_fixed_crops_need_no_view():
         data=DataConfig(photo_size=(631, 945)),
         model=ModelConfig(transform="identity"),
     )
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("data.balance", "samples", "--data.balance 'samples' must be one of none, sample"),
+        (
+            "data.photo_size",
+            [630, 945],
+            r"photo-size \[630, 945\] must be tuple\[int, int\]",
+        ),
+        ("data.cache_dir", Path("here"), "--data.cache-dir .* must be str"),
+        ("model.channels", (4, 8), r"must be tuple\[tuple\[int, ...\], ...\]"),
+        ("model.transform", "afine", "must be one of affine, attention"),
+        ("train.remat", "no", "--train.remat 'no' must be bool"),
+        ("train.steps", 2.0, "--train.steps 2.0 must be int"),
+        ("train.learning_rate", True, "--train.learning-rate True must be float"),
+        ("train.clip_norm", "1", r"--train.clip-norm '1' must be float \| None"),
+    ],
+)
+def test_values_of_another_type_are_refused(option, value, message):
+    part, name = option.split(".")
+    config = Config()
+    wrong = copy.copy(getattr(config, part))
+    # Around the checks that only these tests add.
+    object.__setattr__(wrong, name, value)
+    object.__setattr__(config, part, wrong)
+    with pytest.raises(ConfigError, match=message):
+        stn_jax.config.check(config)

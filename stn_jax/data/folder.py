@@ -17,6 +17,9 @@ from pathlib import Path
 from stn_jax.data.errors import DataError, printable
 
 SPLITS = ("train", "val", "test")
+_LIKE_SPLITS = {*SPLITS, "training", "valid", "validation", "testing"}
+_LIKE_GROUP = {"case", "case_id", "patient", "patient_id", "patientid", "subject", "subject_id"}
+_COLUMNS = ("file", "label", "split", "group")
 TABLE = "photos.csv"
 EXPECTED = (
     "expected one sub-folder for each class with photos in it (ROOT/psoriasis/a.jpg), or train/, "
@@ -94,6 +97,12 @@ def _list_folders(root: Path) -> Listing:
     folders = _subfolders(root)
     if not folders:
         raise DataError(f"--data.root {root}: no sub-folders in it; {EXPECTED}")
+    names = [folder.name for folder in folders]
+    if {name.casefold() for name in names} <= _LIKE_SPLITS and not set(names) <= set(SPLITS):
+        raise DataError(
+            f"--data.root {root}: {', '.join(names)} seem to be splits, not classes: rename them "
+            "train, val and test"
+        )
     given = [folder.name for folder in folders if folder.name in SPLITS]
     others = [folder.name for folder in folders if folder.name not in SPLITS]
     if not given:
@@ -146,15 +155,22 @@ def _list_class(root: Path, folder: Path, split: str) -> Listing:
 
 
 def _list_table(root: Path) -> Listing:
-    entries, refused, labels, repeated = {}, {}, set(), []
+    entries, refused, labels, repeated, ungrouped = {}, {}, set(), [], []
     for line, row in read_rows(root / TABLE, ("file", "label")):
         entry = _entry(row, f"{TABLE} line {line}")
         labels.add(entry.label)
+        if "group" not in row:
+            ungrouped = ungrouped or [each for each in row if each.casefold() in _LIKE_GROUP]
         if earlier := entries.get(entry.file):
             if earlier.label != entry.label:
                 raise DataError(
                     f"{TABLE} line {line}: {printable(entry.file)} is {entry.label} here and "
                     f"{earlier.label} above"
+                )
+            if (earlier.split, earlier.group) != (entry.split, entry.group):
+                raise DataError(
+                    f"{TABLE} line {line}: {printable(entry.file)} has another split or group than "
+                    "above"
                 )
             repeated.append(entry.file)
             continue
@@ -179,6 +195,11 @@ def _list_table(root: Path) -> Listing:
         warnings=_warnings(
             (repeated, f"rows of {TABLE} repeat an earlier one"),
             (unlisted, f"files are not in {TABLE} and were ignored"),
+        )
+        + tuple(
+            f"column {printable(name)} keeps no patient's photos in one split: name it group if it "
+            "should"
+            for name in ungrouped
         ),
     )
 
@@ -192,6 +213,8 @@ def _warnings(*found: tuple[list[str], str]) -> tuple[str, ...]:
 def read_rows(table: Path, columns: Collection[str]) -> Iterator[tuple[int, dict[str, str]]]:
     """Reads a CSV file with a header: the line on which each row ends, and its cells by column.
 
+    Spaces around a column's name do not count, nor does the case of those that have a meaning.
+
     Args:
       table: comma-separated, UTF-8.
       columns: those that must be there.
@@ -202,7 +225,8 @@ def read_rows(table: Path, columns: Collection[str]) -> Iterator[tuple[int, dict
     try:
         with table.open(newline="", encoding="utf-8-sig") as lines:
             reader = csv.DictReader(lines, restval="")
-            names = reader.fieldnames or ()
+            names = [_column(name, columns) for name in reader.fieldnames or ()]
+            reader.fieldnames = names
             missing = sorted(set(columns) - set(names))
             if missing:
                 raise DataError(f"{table}: no column {' and '.join(missing)}")
@@ -218,14 +242,20 @@ def read_rows(table: Path, columns: Collection[str]) -> Iterator[tuple[int, dict
         raise DataError(f"{table}: not a table in UTF-8 ({error}); save it as CSV UTF-8") from error
 
 
+def _column(name: str, columns: Collection[str]) -> str:
+    name = name.strip()
+    meant = {each.casefold(): each for each in (*_COLUMNS, *columns)}
+    return meant.get(name.casefold(), name)
+
+
 def _entry(row: dict[str, str], where: str) -> Entry:
-    known = {name: row.pop(name, "") for name in ("file", "label", "split", "group")}
+    known = {name: row.get(name, "") for name in _COLUMNS}
     if not known["file"] or not known["label"]:
         raise DataError(f"{where}: file and label must both be given")
     if known["split"] not in ("", *SPLITS):
         raise DataError(f"{where}: split {known['split']!r} must be train, val, test or empty")
     known["file"] = posixpath.normpath(known["file"])  # ./a.jpg is a.jpg
-    return Entry(**known, metadata=row)
+    return Entry(**known, metadata={name: row[name] for name in row if name not in _COLUMNS})
 
 
 def _subfolders(root: Path) -> list[Path]:

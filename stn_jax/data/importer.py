@@ -26,7 +26,7 @@ from array_record.python.array_record_module import ArrayRecordWriter
 from stn_jax.data.audit import Print, make_print
 from stn_jax.data.errors import DataError
 from stn_jax.data.folder import Entry
-from stn_jax.data.photo import Fit, PhotoError, Pixels, load_unpadded
+from stn_jax.data.photo import Fit, PhotoError, PhotoMemoryError, Pixels, load_unpadded
 from stn_jax.data.records import encode_record
 from stn_jax.data.synthetic import generate_photo
 
@@ -209,6 +209,9 @@ def write_shard(
       shard: what to write, and where.
       reader: how to read an entry.
       stopped: asked before each photo; True leaves the rest out.
+
+    Raises:
+      DataError: when there is no memory for a photo, or no room on the disk.
     """
     photos, refused, num_bytes = [], {}, 0
     writer = ArrayRecordWriter(shard.path, _RECORD_OPTIONS)
@@ -220,15 +223,31 @@ def write_shard(
                 # What a decoder has to say about a photo is in the report.
                 warnings.simplefilter("ignore")
                 reading = reader(entry)
+        except PhotoMemoryError as error:
+            # Kept as refused, it would be missing where there is enough, too.
+            raise DataError(f"{error}: lower --data.max-megapixels, or free some") from error
         except PhotoError as error:
             refused[entry.file] = error.reason
             continue
         record = _encode(entry, label, reading)
-        writer.write(record)
+        with _saying_where(shard):
+            writer.write(record)
         num_bytes += len(record)
         photos.append(_imported(entry, label, reading))
-    writer.close()
+    with _saying_where(shard):
+        writer.close()
     return ShardResult(photos, refused, num_bytes)
+
+
+@contextlib.contextmanager
+def _saying_where(shard: Shard) -> Iterator[None]:
+    """Turns what ArrayRecord raises when a disk is full into what a person can mend."""
+    try:
+        yield
+    except RuntimeError as error:
+        raise DataError(
+            f"--data.cache-dir: cannot write {shard.path}: {str(error).splitlines()[0]}"
+        ) from error
 
 
 def _encode(entry: Entry, label: int, reading: Reading) -> bytes:

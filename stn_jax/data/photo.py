@@ -76,6 +76,10 @@ class PhotoError(DataError):
         return type(self), (self.name, self.reason)
 
 
+class PhotoMemoryError(PhotoError):
+    """One photo that can be used where there is more memory."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Photo:
     """A photo at the configured size, and the way back to the file it came from.
@@ -180,6 +184,8 @@ def load_unpadded(
         return _decode(content, name, size, fit, rotate_to_fit, max_megapixels)
     except PhotoError:
         raise
+    except MemoryError as error:
+        raise PhotoMemoryError(name, "not enough memory to read it") from error
     # A decoder can fail in any way on a hostile or broken file; whatever it was, it concerns
     # this photo only and must not end an import or a request.
     except Exception as error:

@@ -1,7 +1,7 @@
 """Which photo is for training, validation or the test: deterministic, stratified, by group."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -63,7 +63,7 @@ def assign_splits(
         wanted = _targets(whole, left, size, split, classes)
         splits[_take(pool, labels, units, wanted, f"{seed}:{split}")] = split
     splits[splits == ""] = "train"
-    _check_classes(splits.tolist(), labels.tolist(), classes)
+    _check_classes(splits.tolist(), labels.tolist(), units, classes)
     return splits.tolist()
 
 
@@ -114,7 +114,24 @@ def _take(
         if np.abs(after).sum() < np.abs(missing).sum():
             missing = after
             taken.extend(members[unit])
-    return taken
+    return taken + _one_of_each(members, labels, wanted, taken)
+
+
+def _one_of_each(
+    members: Mapping[str, list[int]], labels: np.ndarray, wanted: np.ndarray, taken: list[int]
+) -> list[int]:
+    """The smallest unit of each class that is wanted and of which none is taken, if any is left.
+
+    Large units may all be further from what is wanted than none.
+    """
+    found: list[int] = []
+    for label in np.flatnonzero(wanted):
+        if (labels[taken + found] == label).any():
+            continue
+        units = [photos for photos in members.values() if (labels[photos] == label).any()]
+        if len(units) > 1:
+            found += min(units, key=len)
+    return found
 
 
 def _take_fold(
@@ -134,14 +151,23 @@ def _said_of_units(units: Sequence[str], given: Sequence[str]) -> dict[str, str]
     for unit, split in zip(units, given, strict=True):
         if split and said.setdefault(unit, split) != split:
             raise DataError(
-                f"{printable(unit)} has photos in both {said[unit]} and {split}: the test would "
-                "be of patients seen in training. Put each group into one split"
+                f"photos in {said[unit]} and in {split} belong together with {printable(unit)}, as "
+                "one group or as look-alikes: the test would be of patients seen in training. Put "
+                "them into one split, also those that no split is given of"
             )
     return said
 
 
-def _check_classes(splits: Sequence[str], labels: Sequence[int], classes: Sequence[str]) -> None:
+def _check_classes(
+    splits: Sequence[str], labels: Sequence[int], units: Sequence[str], classes: Sequence[str]
+) -> None:
     for split, counts in count_classes(splits, labels, classes).items():
-        for name, count in counts.items():
-            if not count:
-                raise DataError(f"class {name} has no photo in {split}: every split needs some")
+        for index, (name, count) in enumerate(counts.items()):
+            if count:
+                continue
+            own = [unit for unit, label in zip(units, labels, strict=True) if label == index]
+            whole = f"; its {len(own)} photos are {len(set(own))} groups, which move whole"
+            raise DataError(
+                f"class {name} has no photo in {split}: every split needs some"
+                + (whole if len(set(own)) < len(own) else "")
+            )

@@ -113,6 +113,7 @@ class Trainer:
     def __init__(self, run: Run, dataset: PhotoDataset, workdir: Path, reporter: Reporter):
         config = run.config
         self._config = config.train
+        self._data = config.data
         self._dataset = dataset
         self._workdir = workdir
         self._reporter = reporter
@@ -217,7 +218,14 @@ class Trainer:
                 finished = self._is_finished(step)
                 stopping = any_process(stop.requested)
             if save or finished or stopping:
-                self._save(step, leaving=finished or stopping)
+                saved = self._save(step, finished=finished)
+        if stopping and not finished and not saved:
+            self._checkpoints.wait()
+            kept = self._checkpoints.latest or 0
+            self._reporter.say(
+                f"step {step} looks collapsed and is not saved; the last checkpoint is {kept}'s"
+            )
+            step = kept
         return Outcome(step=step, finished=finished, workdir=self._workdir)
 
     def _jit(self, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -257,7 +265,10 @@ class Trainer:
             self._progress = Progress()
             if self._config.init_from:
                 self.state, sentence = start_from(
-                    self.state, self._config.init_from, classes=self._dataset.classes
+                    self.state,
+                    self._config.init_from,
+                    classes=self._dataset.classes,
+                    data=self._data,
                 )
                 self._reporter.say(sentence)
         if is_main():
@@ -348,11 +359,17 @@ class Trainer:
         weight = totals.pop("weight")
         return {name: total / weight for name, total in totals.items()}
 
-    def _save(self, step: int, *, leaving: bool) -> None:
-        if self._config.stop_on_collapse and self._collapse.failing and not leaving:
-            return  # if this goes on, the checkpoint before is the one to go back to
+    def _save(self, step: int, *, finished: bool) -> bool:
+        """Saves, unless the step looks collapsed: the one before is then the one to go back to.
+
+        Also when asked to stop, so that no checkpoint calls itself healthy that is not, and the
+        collapse is found after as many steps as without the interruption.
+        """
+        if self._config.stop_on_collapse and self._collapse.failing and not finished:
+            return False
         self._checkpoints.save(step, self.state, dataclasses.asdict(self._progress))
         self._reporter.saved(step)
+        return True
 
     def _look(self, step: int) -> None:
         theta, crops = jax.device_get(self._look_step(self.state.variables, self._filmstrip.photos))

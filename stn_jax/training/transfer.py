@@ -7,15 +7,18 @@ from typing import Any
 import jax
 from jaxtyping import PyTree
 
-from stn_jax.config import ConfigError
+from stn_jax.config import ConfigError, DataConfig
 from stn_jax.training.checkpoint import restore_best
 from stn_jax.training.errors import WorkdirError
 from stn_jax.training.state import TrainState
 from stn_jax.training.workdir import read_run
 
+_DIVISION = ("val_size", "test_size", "folds", "fold", "split_seed", "duplicates")
+"""Options that say which photo is for training."""
+
 
 def start_from(
-    state: TrainState, other: str | Path, *, classes: Sequence[str]
+    state: TrainState, other: str | Path, *, classes: Sequence[str], data: DataConfig
 ) -> tuple[TrainState, str]:
     """Puts the best weights of the run in workdir `other` into a fresh state.
 
@@ -25,18 +28,21 @@ def start_from(
       state: fresh weights.
       other: workdir of the other run.
       classes: names, in the order of the logits.
+      data: the photos that this run learns from.
 
     Returns:
       The state, and a sentence that says what was taken.
 
     Raises:
-      ConfigError: when any other layer differs.
+      ConfigError: when any other layer differs, or the other run divided the same photos otherwise.
       WorkdirError: when there is no such run, or it has no checkpoint.
     """
     try:
         variables, step, by_validation = restore_best(other)
     except WorkdirError as error:
         raise WorkdirError(f"--train.init-from: {error}") from error
+    run = read_run(other)
+    _check_division(data, run.config.data, other)
     fresh, found = _by_name(state.variables), _by_name(variables)
     misfits = {
         name
@@ -45,7 +51,7 @@ def start_from(
     }
     last = f"params/classifier/{_last_layer(state.params['classifier'])}/"
     replaced = set()
-    if read_run(other).classes != tuple(classes):
+    if run.classes != tuple(classes):
         replaced = {name for name in fresh if name.startswith(last)}
     if strangers := sorted(misfits - replaced):
         raise ConfigError(
@@ -62,6 +68,19 @@ def start_from(
     newest = "" if by_validation else ", its newest, for it has no best ones"
     sentence = f"started from the weights of {other} at step {step}{newest}{kept}"
     return state.replace(params=params, model_state=merged), sentence
+
+
+def _check_division(ours: DataConfig, theirs: DataConfig, other: str | Path) -> None:
+    """Refuses weights that may have learned from photos of this run's validation or test."""
+    if ours.root is None or theirs.root is None:
+        return
+    differing = [name for name in _DIVISION if getattr(ours, name) != getattr(theirs, name)]
+    if differing and Path(ours.root).resolve() == Path(theirs.root).resolve():
+        options = ", ".join(f"--data.{name.replace('_', '-')}" for name in differing)
+        raise ConfigError(
+            f"--train.init-from {other}: it divided the same photos otherwise ({options}), so its "
+            "weights may have learned from this run's test. Divide them alike"
+        )
 
 
 def _placed(value: jax.Array, like: jax.Array) -> jax.Array:

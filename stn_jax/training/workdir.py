@@ -106,9 +106,14 @@ def start_or_resume(workdir: Path, run: Run) -> list[str]:
     Raises:
       WorkdirError: listing the differences, when they make it another run.
     """
-    if not (workdir / "config.json").exists() or not has_checkpoint(workdir):
+    if not has_checkpoint(workdir):
         _write(workdir, run)
         return []
+    if not (workdir / "config.json").exists():
+        raise WorkdirError(
+            f"{workdir} has checkpoints but no config.json, so nothing says of which run they are: "
+            "bring it back, or choose another --workdir"
+        )
     before = read_run(workdir)
     changed = stn_jax.config.differences(before.config, run.config)
     safe = _SAFE_TO_CHANGE - ({"train.steps"} if run.config.train.schedule == "cosine" else set())

@@ -62,6 +62,46 @@ def test_a_table_gives_labels_splits_groups_and_whatever_else(tmp_path):
     )
 
 
+def test_columns_are_known_by_their_names_however_written(tmp_path):
+    table(
+        tmp_path,
+        "File, Label,GROUP, split ,Site\n1.jpg,a,p1,test,arm\n2.jpg,b,,,\n",
+        "1.jpg",
+        "2.jpg",
+    )
+    assert list_photos(tmp_path).entries == (
+        Entry("1.jpg", "a", split="test", group="p1", metadata={"Site": "arm"}),
+        Entry("2.jpg", "b", metadata={"Site": ""}),
+    )
+    table(tmp_path, "file,label,Group,group\n1.jpg,a,p1,p2\n")
+    with pytest.raises(DataError, match="more than one column group"):
+        list_photos(tmp_path)
+
+
+def test_a_column_of_patients_that_keeps_nothing_together_is_warned_of(tmp_path):
+    table(tmp_path, "file,label,Patient_ID\n1.jpg,a,p1\n2.jpg,b,p1\n", "1.jpg", "2.jpg")
+    (warning,) = list_photos(tmp_path).warnings
+    assert warning.startswith("column Patient_ID keeps no patient's photos in one split")
+    table(tmp_path, "file,label,Patient_ID,group\n1.jpg,a,p1,p1\n2.jpg,b,p1,p1\n")
+    assert not list_photos(tmp_path).warnings
+
+
+@pytest.mark.parametrize("names", [("Train", "Test"), ("training", "testing"), ("train", "valid")])
+def test_folders_that_seem_to_be_splits_are_no_classes(tmp_path, names):
+    write(tmp_path, *(f"{split}/{c}/1.jpg" for split in names for c in "ab"))
+    with pytest.raises(DataError, match="seem to be splits, not classes: rename them"):
+        list_photos(tmp_path)
+
+
+@pytest.mark.parametrize("row", ["1.jpg,a,test,p1", "1.jpg,a,train,p2"])
+def test_a_photo_of_two_splits_or_groups_is_refused(tmp_path, row):
+    table(
+        tmp_path, f"file,label,split,group\n1.jpg,a,train,p1\n2.jpg,b,,\n{row}\n", "1.jpg", "2.jpg"
+    )
+    with pytest.raises(DataError, match=r"line 4: 1\.jpg has another split or group than above"):
+        list_photos(tmp_path)
+
+
 def test_names_of_every_kind_are_kept(tmp_path):
     names = ["ünïcödé 皮膚.jpg", "two  spaces.jpg", "new\nline.jpg", "n" * 246 + ".jpg", "[b]x.jpg"]
     write(tmp_path, *(f"a/{name}" for name in names), "b/1.jpg")

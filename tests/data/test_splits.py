@@ -135,6 +135,23 @@ def test_folds_keep_groups_together():
     assert homes == Counter(set(units))
 
 
+@pytest.mark.parametrize("folds", [{}, {"folds": 3, "fold": 1}])
+def test_few_patients_of_many_photos_are_divided_all_the_same(folds):
+    labels = [0] * 60 + [1] * 60
+    units = [f"p{place // 20}" for place in range(120)]
+    splits = divide(labels, units, **folds)
+    assert counts(splits, labels) == {
+        split: {"eczema": 20, "psoriasis": 20} for split in ("train", "val", "test")
+    }
+
+
+def test_too_few_patients_are_counted_in_the_refusal():
+    labels = [0] * 60 + [1] * 60
+    units = [f"p{place // 30}" for place in range(120)]
+    with pytest.raises(DataError, match="its 60 photos are 2 groups, which move whole"):
+        divide(labels, units)
+
+
 def test_folds_refuse_to_move_a_given_test():
     given = ["test", "test", *[""] * 38]
     with pytest.raises(DataError, match=r"--data\.folds cannot divide photos whose test is given"):
@@ -150,7 +167,7 @@ def test_a_group_given_to_two_splits_is_refused():
     labels = [i % 2 for i in range(12)]
     given = ["train", "train", "val", "val", "test", "test"] * 2
     units = [f"patient {i}" for i in range(11)] + ["patient 0"]
-    with pytest.raises(DataError, match="patient 0 has photos in both train and test"):
+    with pytest.raises(DataError, match="train and in test belong together with patient 0"):
         divide(labels, units, given)
 
 

@@ -1,8 +1,12 @@
+import os
+import signal
+
 import numpy as np
 import pytest
 from tiny_runs import metrics, with_train
 
 import stn_jax
+from stn_jax.training import loop
 from stn_jax.training.checkpoint import restore_last
 from stn_jax.training.errors import CollapseError, NonFiniteError
 from stn_jax.training.guards import CollapseWatch, check_finite
@@ -101,3 +105,25 @@ def test_collapse_stops_at_the_last_healthy_checkpoint(collapsing, tmp_path):
     # The checkpoint is from the step before the first that looks collapsed.
     first_bad = next(i for i, problem in enumerate(health, start=1) if problem)
     assert step == first_bad - 1
+
+
+def test_an_interruption_during_a_collapse_saves_nothing_of_it(collapsing, tmp_path, monkeypatch):
+    config = with_train(collapsing, stop_on_collapse=True, collapse_steps=6)
+    with pytest.raises(CollapseError) as whole:
+        stn_jax.train(config, tmp_path / "whole")
+    healthy, _, _ = restore_last(tmp_path / "whole")
+
+    def stop_there(trainer, step, window):
+        log(trainer, step, window)
+        if trainer._collapse.failing and not asked:
+            asked.append(step)
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    log, asked = loop.Trainer._log, []
+    with monkeypatch.context() as patch:
+        patch.setattr(loop.Trainer, "_log", stop_there)
+        outcome = stn_jax.train(config, tmp_path / "parts")
+    assert (outcome.finished, outcome.step) == (False, healthy)
+    with pytest.raises(CollapseError) as parts:
+        stn_jax.train(config, tmp_path / "parts")
+    assert str(parts.value) == str(whole.value)

@@ -1,5 +1,7 @@
 """Starting from the weights of another run."""
 
+import dataclasses
+import json
 import shutil
 
 import jax
@@ -15,6 +17,7 @@ from stn_jax.training.checkpoint import restore_best
 from stn_jax.training.errors import WorkdirError
 from stn_jax.training.state import init_state, make_optimizer
 from stn_jax.training.transfer import start_from
+from stn_jax.training.workdir import read_run
 
 CLASSES = synthetic.CLASSES
 
@@ -35,8 +38,12 @@ def fresh(num_classes: int, **model):
     return init_state(model, optimizer, photo_size=(24, 36), num_channels=3, seed=5)
 
 
+def start(state, other, *, classes, data=None):
+    return start_from(state, other, classes=classes, data=data or tiny_config().data)
+
+
 def test_all_weights_are_taken(other):
-    state, sentence = start_from(fresh(2), other, classes=CLASSES)
+    state, sentence = start(fresh(2), other, classes=CLASSES)
     expected, step, _ = restore_best(other)
     for a, b in zip(
         jax.tree.leaves(state.params), jax.tree.leaves(expected["params"]), strict=True
@@ -48,7 +55,7 @@ def test_all_weights_are_taken(other):
 
 def test_other_classes_get_a_new_last_layer(other):
     begin = fresh(5)
-    state, sentence = start_from(begin, other, classes="abcde")
+    state, sentence = start(begin, other, classes="abcde")
     assert "the last layer is new, for the classes differ" in sentence
     taken = restore_best(other)[0]["params"]["classifier"]
     classifier = state.params["classifier"]
@@ -60,7 +67,7 @@ def test_other_classes_get_a_new_last_layer(other):
 
 def test_other_names_of_as_many_classes_get_a_new_last_layer_too(other):
     begin = fresh(2)
-    state, sentence = start_from(begin, other, classes=("melanoma", "naevus"))
+    state, sentence = start(begin, other, classes=("melanoma", "naevus"), data=tiny_config().data)
     assert "the last layer is new, for the classes differ" in sentence
     last = state.params["classifier"]["Dense_1"]["kernel"]
     np.testing.assert_array_equal(last, begin.params["classifier"]["Dense_1"]["kernel"])
@@ -69,24 +76,47 @@ def test_other_names_of_as_many_classes_get_a_new_last_layer_too(other):
 def test_a_last_layer_of_another_shape_for_the_same_classes_is_another_network(tmp_path):
     stn_jax.train(tiny_config(model={"dense": ()}, steps=1), tmp_path)
     with pytest.raises(ConfigError, match="other layers: params/classifier/Dense_0"):
-        start_from(fresh(2, dense=(), crop_size=(12, 16)), tmp_path, classes=CLASSES)
+        start(
+            fresh(2, dense=(), crop_size=(12, 16)),
+            tmp_path,
+            classes=CLASSES,
+            data=tiny_config().data,
+        )
 
 
 def test_another_network_is_refused(other):
     with pytest.raises(ConfigError, match="other layers: params/classifier/Conv_1/bias"):
-        start_from(fresh(2, channels=((4,), (9,))), other, classes=CLASSES)
+        start(fresh(2, channels=((4,), (9,))), other, classes=CLASSES)
 
 
 def test_a_run_to_start_from_that_cannot_be_read_is_named_with_the_option(other, tmp_path):
     with pytest.raises(WorkdirError, match=r"--train.init-from: .*absent"):
-        start_from(fresh(2), tmp_path / "absent", classes=CLASSES)
+        start(fresh(2), tmp_path / "absent", classes=CLASSES)
     shutil.copytree(other, tmp_path / "copy")
     shutil.rmtree(tmp_path / "copy" / "best")
-    _, sentence = start_from(fresh(2), tmp_path / "copy", classes=CLASSES)
+    _, sentence = start(fresh(2), tmp_path / "copy", classes=CLASSES)
     assert "at step 3, its newest, for it has no best ones" in sentence
     (tmp_path / "copy" / "checkpoints" / "3" / "SHA256SUMS").write_text("")
     with pytest.raises(WorkdirError, match=r"every checkpoint of .* is damaged"):
-        start_from(fresh(2), tmp_path / "copy", classes=CLASSES)
+        start(fresh(2), tmp_path / "copy", classes=CLASSES)
+
+
+def test_weights_that_may_know_the_test_are_refused(other, tmp_path):
+    workdir = tmp_path / "copy"
+    shutil.copytree(other, workdir)
+    described = json.loads((workdir / "config.json").read_text())
+    described["data"] |= {"source": "folder", "root": str(tmp_path), "folds": 4, "fold": 0}
+    (workdir / "config.json").write_text(json.dumps(described))
+    same = dataclasses.replace(read_run(workdir).config.data, cache_dir="elsewhere")
+    start(fresh(2), workdir, classes=CLASSES, data=same)
+    for changed in ({"fold": 1}, {"split_seed": 5}):
+        data = dataclasses.replace(same, **changed)
+        (name,) = changed
+        option = f"--data.{name.replace('_', '-')}"
+        with pytest.raises(ConfigError, match=rf"divided the same photos otherwise \({option}\)"):
+            start(fresh(2), workdir, classes=CLASSES, data=data)
+    elsewhere = dataclasses.replace(same, fold=1, root=str(tmp_path / "others"))
+    start(fresh(2), workdir, classes=CLASSES, data=elsewhere)
 
 
 def test_a_run_starts_there_and_resumes_as_itself(other, tmp_path, capsys):

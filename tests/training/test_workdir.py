@@ -125,6 +125,14 @@ def test_before_the_first_checkpoint_everything_may_change(run, tmp_path):
     assert read_run(tmp_path) == other
 
 
+def test_checkpoints_of_which_nothing_says_what_they_are_are_refused(run, tmp_path):
+    start_or_resume(tmp_path, run)
+    (tmp_path / "checkpoints" / "3").mkdir(parents=True)
+    (tmp_path / "config.json").unlink()
+    with pytest.raises(WorkdirError, match=r"has checkpoints but no config\.json"):
+        start_or_resume(tmp_path, run)
+
+
 def test_length_of_a_cosine_is_no_safe_change(run, tmp_path):
     cosine = changed(run, "train", schedule="cosine")
     begin(tmp_path, cosine)
