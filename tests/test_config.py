@@ -135,7 +135,10 @@ def test_missing_configuration_file_lists_the_ones_there_are(monkeypatch):
         ),
         ({"model": ModelConfig(dense=(0,))}, "--model.dense: every layer needs at least 1 unit"),
         ({"model": ModelConfig(channels=((4,), (0,)))}, "--model.channels: every layer"),
-        ({"model": ModelConfig(scale_bounds=(0.5, math.inf), head="heatmap")}, "--model.scale-bounds 0.5 inf"),
+        (
+            {"model": ModelConfig(scale_bounds=(0.5, math.inf), head="heatmap")},
+            "--model.scale-bounds 0.5 inf",
+        ),
         ({"train": TrainConfig(seed=-1)}, "--train.seed -1 must be at least 0"),
         (
             {"train": TrainConfig(zoom_schedule=ZoomScheduleConfig(low=0.0))},
