@@ -163,6 +163,10 @@ class DataConfig:
                 f"--data.max-megapixels {self.max_megapixels} must be positive and at most "
                 f"{MOST_MEGAPIXELS}"
             )
+        if not self.max_file_megabytes > 0:
+            raise ConfigError(
+                f"--data.max-file-megabytes {self.max_file_megabytes} must be positive"
+            )
         if not 0 <= self.max_refused <= 1:
             raise ConfigError(f"--data.max-refused {self.max_refused} must be in [0, 1]")
         if self.folds < 0 or self.folds == 1:

@@ -52,6 +52,7 @@ _UPRIGHT = {
 }
 _SWAPS_SIDES = {5, 6, 7, 8}
 _SIXTEEN_TO_EIGHT = np.rint(np.arange(1 << 16) / 257).astype(np.uint8)
+_PHOTOMETRIC, _WHITE_IS_ZERO = 262, 0
 _SRGB = ImageCms.createProfile("sRGB")
 # Pillow loads rarer decoders when a file needs them, but not when formats are named.
 Image.init()
@@ -336,7 +337,10 @@ def _orientation(image: Image.Image) -> int:
 def _eight_bits(image: Image.Image, name: str) -> Image.Image:
     """Brings any mode to L, RGB or CMYK with 8 bits a channel, transparency laid over white."""
     if image.mode.startswith("I;16") or image.mode == "I":
-        return _from_sixteen_bits(np.asarray(image), image.info.get("transparency"), name)
+        straight = _from_sixteen_bits(np.asarray(image), image.info.get("transparency"), name)
+        # Of TIFF's two ways around, Pillow knows the one with 8 bits alone.
+        negative = image.format == "TIFF" and image.tag_v2.get(_PHOTOMETRIC) == _WHITE_IS_ZERO
+        return ImageChops.invert(straight) if negative else straight
     if image.mode == "F":
         raise PhotoError(name, "floating-point pixels have no agreed range: save it as 8 or 16 bit")
     if image.mode == "CMYK" and image.format in ("JPEG", "MPO") and "adobe" not in image.info:

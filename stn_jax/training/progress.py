@@ -21,9 +21,10 @@ class Progress:
     evaluated: int = 0
 
     def record(self, step: int, loss: float, *, min_change: float) -> bool:
-        """Takes in an evaluation; True when it is the best so far."""
+        """Takes in an evaluation; True when it is the best so far. A loss of NaN never is."""
         self.evaluated = step
-        if self.best_loss is None or loss < self.best_loss - min_change:
+        best = math.inf if self.best_loss is None else self.best_loss - min_change
+        if loss < best:
             self.best_loss, self.best_step, self.fruitless = loss, step, 0
             return True
         self.fruitless += 1

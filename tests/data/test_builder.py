@@ -489,7 +489,13 @@ def test_copies_of_real_photos_are_found(real_data, tmp_path):
 
 @pytest.mark.parametrize(
     "option",
-    [{"max_megapixels": 0.0}, {"max_megapixels": 400.0}, {"max_refused": 1.5}],
+    [
+        {"max_megapixels": 0.0},
+        {"max_megapixels": 400.0},
+        {"max_file_megabytes": -1.0},
+        {"max_file_megabytes": float("nan")},
+        {"max_refused": 1.5},
+    ],
 )
 def test_senseless_options_are_refused_by_name(option):
     with pytest.raises(ConfigError, match="--data." + next(iter(option)).replace("_", "-")):

@@ -89,6 +89,15 @@ def test_broken_exif_is_no_reason_to_lose_a_photo():
     np.testing.assert_array_equal(load(content), pixels)
 
 
+def test_sixteen_bits_may_count_from_white():
+    grey = np.linspace(0, 65535, 60 * 90).reshape(60, 90).astype(np.uint16)
+    content = encode(Image.fromarray(grey), "TIFF")
+    photometric = b"\x06\x01\x03\x00\x01\x00\x00\x00"
+    assert content.count(photometric + b"\x01") == 1
+    negative = content.replace(photometric + b"\x01", photometric + b"\x00")
+    np.testing.assert_array_equal(load(negative), 255 - load(content))
+
+
 def test_sixteen_bits_are_scaled_not_cut_off():
     grey = np.linspace(0, 65535, 60 * 90).reshape(60, 90).astype(np.uint16)
     wanted = np.rint(grey / 257)

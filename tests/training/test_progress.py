@@ -1,5 +1,7 @@
 """Early stopping."""
 
+import math
+
 import pytest
 from tiny_runs import metrics, with_train
 
@@ -18,6 +20,13 @@ def test_the_best_is_remembered():
     assert (progress.best_loss, progress.best_step, progress.fruitless) == (0.7, 10, 2)
     assert progress.record(40, 0.6, min_change=0.0)
     assert (progress.best_step, progress.fruitless, progress.evaluated) == (40, 0, 40)
+
+
+def test_a_loss_that_is_no_number_is_never_the_best():
+    progress = Progress()
+    assert not progress.record(1, math.nan, min_change=0.0)
+    assert progress.record(2, 0.5, min_change=0.0)
+    assert (progress.best_loss, progress.best_step, progress.fruitless) == (0.5, 2, 0)
 
 
 @pytest.mark.parametrize(("loss", "better"), [(0.61, False), (0.59, True)])
