@@ -40,7 +40,7 @@ def _rows(metrics: Mapping[str, Any]) -> Iterator[tuple[str, str, str, str]]:
     auroc = metrics["auroc"]
     yield "AUROC", "", number(auroc["value"]), _interval(auroc, number)
     cutoff, chosen = metrics["paper_cutoff"], metrics["selective"]
-    sure = f"at least {cutoff['threshold']:.0%} sure"
+    sure = f"at least {promised(cutoff['threshold'])} sure"
     yield sure, f"{cutoff['accepted']} of {n}", percent(cutoff["coverage"]), ""
     yield _counted("  of these right", cutoff["correct"], cutoff["accepted"], cutoff["accuracy"])
     if chosen["threshold"] is not None:

@@ -154,7 +154,7 @@ def confidence_figure(table: PredictionTable, summary: Mapping[str, Any]) -> Fig
 
 def _confidence_lines(axes: Axes, summary: Mapping[str, Any]) -> None:
     cutoff = summary["paper_cutoff"]["threshold"]
-    axes.axhline(cutoff, color=GREY, linewidth=1.2, linestyle=":", label=f"{cutoff:.0%} sure")
+    axes.axhline(cutoff, color=GREY, linewidth=1.2, linestyle=":", label=f"{promised(cutoff)} sure")
     threshold = summary["selective"]["threshold"]
     if threshold:
         axes.axhline(
@@ -295,7 +295,7 @@ def risk_coverage_figure(table: PredictionTable, summary: Mapping[str, Any]) -> 
         _mark(axes, chosen["coverage"], 1 - chosen["accuracy"], "o", "black", "chosen threshold")
     if paper["accepted"]:
         wrong = 1 - paper["accuracy"]["value"]
-        name = f"{paper['threshold']:.0%} sure (the paper)"
+        name = f"{promised(paper['threshold'])} sure (the paper)"
         _mark(axes, paper["coverage"], wrong, "D", ORANGE, name)
     axes.set_xlabel("answered, of all photos (surest first)")
     axes.set_xlim(0, 1.02)

@@ -460,7 +460,7 @@ def test_summary_is_printed_with_counts(copy, capsys):
     printed = capsys.readouterr().out
     assert f"{metrics['correct']} of 22" in printed
     assert "SYNTHETIC" in printed
-    assert "at least 95% sure" in printed
+    assert "at least 95 % sure" in printed
     assert "report.html" in printed
 
 
