@@ -53,7 +53,7 @@ class Outcome:
     """How a call of `train` ended.
 
     Attributes:
-      step: batches trained on, over all calls.
+      step: batches trained on and saved, over all calls.
       finished: False when it was asked to stop before the end.
       workdir: where everything is.
     """
@@ -192,7 +192,7 @@ class Trainer:
             batches = itertools.chain([first], batches)
             window = Window(self._dataset.splits["train"], batch_size=config.batch_size)
             self._reporter.start(step)
-        stopping = any_process(stop.requested)
+        stopping, kept = any_process(stop.requested), step
         if step == 0 and not stopping:
             self._look(step)
         while not (finished or stopping):
@@ -218,15 +218,12 @@ class Trainer:
                 finished = self._is_finished(step)
                 stopping = any_process(stop.requested)
             if save or finished or stopping:
-                saved = self._save(step, finished=finished)
-        if stopping and not finished and not saved:
-            self._checkpoints.wait()
-            kept = self._checkpoints.latest or 0
+                kept = self._save(step, finished=finished)
+        if kept < step:
             self._reporter.say(
                 f"step {step} looks collapsed and is not saved; the last checkpoint is {kept}'s"
             )
-            step = kept
-        return Outcome(step=step, finished=finished, workdir=self._workdir)
+        return Outcome(step=kept, finished=finished, workdir=self._workdir)
 
     def _jit(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """Compiles what gives every device the same."""
@@ -359,17 +356,21 @@ class Trainer:
         weight = totals.pop("weight")
         return {name: total / weight for name, total in totals.items()}
 
-    def _save(self, step: int, *, finished: bool) -> bool:
+    def _save(self, step: int, *, finished: bool) -> int:
         """Saves, unless the step looks collapsed: the one before is then the one to go back to.
 
         Also when asked to stop, so that no checkpoint calls itself healthy that is not, and the
         collapse is found after as many steps as without the interruption.
+
+        Returns:
+          The step that the same command would go on from.
         """
         if self._config.stop_on_collapse and self._collapse.failing and not finished:
-            return False
+            self._checkpoints.wait()
+            return self._checkpoints.latest or 0
         self._checkpoints.save(step, self.state, dataclasses.asdict(self._progress))
         self._reporter.saved(step)
-        return True
+        return step
 
     def _look(self, step: int) -> None:
         theta, crops = jax.device_get(self._look_step(self.state.variables, self._filmstrip.photos))
