@@ -25,7 +25,14 @@ import numpy as np
 from benchmarks.change import change
 from benchmarks.digit_canvases import make_canvases, read_boxes
 from benchmarks.runs import train_and_evaluate, write
-from stn_jax.config import AugmentConfig, Config, SyntheticConfig, ZoomScheduleConfig, load
+from stn_jax.config import (
+    AugmentConfig,
+    Config,
+    ModelConfig,
+    SyntheticConfig,
+    ZoomScheduleConfig,
+    load,
+)
 from stn_jax.evaluation.geometry import lesion_overlap, share_covered
 
 BASE = change(load(Path(__file__).parent.parent / "configs" / "demo.py"), train={"glimpses": 4})
@@ -68,7 +75,14 @@ def paper_like(config: Config) -> Config:
     """Affine, dense head, the identity at first, a slow localization net: the paper's kind."""
     return change(
         one_crop(config),
-        model={"transform": "affine", "head": "dense", "localization_channels": (16, 32, 32)},
+        model={
+            "transform": "affine",
+            "head": "dense",
+            "localization_channels": (16, 32, 32),
+            "scale": 1.0,
+            "scale_bounds": ModelConfig.scale_bounds,
+            "keep_inside": False,
+        },
         train={"localization_rate": 0.1},
     )
 

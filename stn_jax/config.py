@@ -402,9 +402,11 @@ def check(config: Config) -> None:
 def _check_unused(model: ModelConfig) -> None:
     """Refuses what a dense layer that gives all of theta does not look at."""
     for name in ("scale", "scale_bounds", "keep_inside"):
-        if getattr(model, name) != getattr(ModelConfig(), name):
+        default = getattr(ModelConfig, name)
+        if getattr(model, name) != default:
             raise ConfigError(
-                f"{_flag('model', name)} needs --model.head heatmap or --model.transform attention"
+                f"{_flag('model', name)} needs --model.head heatmap or --model.transform "
+                f"attention; without, leave it at its default, {default}"
             )
 
 

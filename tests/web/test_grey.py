@@ -46,4 +46,4 @@ def test_the_page_shows_the_grey_crop_beside_the_photo(build, grey_predictor, ph
 
 def test_an_export_says_that_it_takes_grey(grey_predictor, tmp_path):
     list(export(grey_predictor, tmp_path))
-    assert "uint8 grey, upright, [n, 60, 90, 1]" in (tmp_path / "README.md").read_text()
+    assert "uint8 grey, [n, 60, 90, 1]" in (tmp_path / "README.md").read_text()
