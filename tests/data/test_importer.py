@@ -280,16 +280,19 @@ def test_when_nobody_wants_more_the_other_processes_stop_within_a_photo(tmp_path
     assert 1 < len(list((tmp_path / "marks").iterdir())) < 60
 
 
+def write_one_photo(folder):
+    (folder / "1.png").write_bytes(encode(make_pixels(0)))
+    shard = Shard(str(folder / "shard"), (Entry("1.png", "a"),), (0,))
+    return write_shard(shard, make_reader(folder))
+
+
 def test_a_photo_for_which_memory_was_short_is_not_refused_for_ever(tmp_path, monkeypatch):
     def short(*arguments):
         raise MemoryError
 
-    (tmp_path / "1.png").write_bytes(encode(make_pixels(0)))
     monkeypatch.setattr(photo, "_decode", short)
-    reader = FileReader(str(tmp_path), (6, 9), "pad", False, 64.0, 64e6)
-    shard = Shard(str(tmp_path / "shard"), (Entry("1.png", "a"),), (0,))
     with pytest.raises(DataError, match=r"1\.png: not enough memory .*--data.max-megapixels"):
-        write_shard(shard, reader)
+        write_one_photo(tmp_path)
 
 
 def test_a_disk_that_is_full_is_said_with_the_option(tmp_path, monkeypatch):
@@ -300,9 +303,6 @@ def test_a_disk_that_is_full_is_said_with_the_option(tmp_path, monkeypatch):
         def write(self, record):
             raise RuntimeError("write() failed: No space left on device; writing shard\nmore")
 
-    (tmp_path / "1.png").write_bytes(encode(make_pixels(0)))
     monkeypatch.setattr(importer, "ArrayRecordWriter", Full)
-    reader = FileReader(str(tmp_path), (6, 9), "pad", False, 64.0, 64e6)
-    shard = Shard(str(tmp_path / "shard"), (Entry("1.png", "a"),), (0,))
     with pytest.raises(DataError, match=r"--data.cache-dir: cannot write .*No space left"):
-        write_shard(shard, reader)
+        write_one_photo(tmp_path)
