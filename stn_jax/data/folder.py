@@ -155,12 +155,10 @@ def _list_class(root: Path, folder: Path, split: str) -> Listing:
 
 
 def _list_table(root: Path) -> Listing:
-    entries, refused, labels, repeated, ungrouped = {}, {}, set(), [], []
+    entries, refused, labels, repeated = {}, {}, set(), []
     for line, row in read_rows(root / TABLE, ("file", "label")):
         entry = _entry(row, f"{TABLE} line {line}")
         labels.add(entry.label)
-        if "group" not in row:
-            ungrouped = ungrouped or [each for each in row if each.casefold() in _LIKE_GROUP]
         if earlier := entries.get(entry.file):
             if earlier.label != entry.label:
                 raise DataError(
@@ -185,6 +183,7 @@ def _list_table(root: Path) -> Listing:
             entries[entry.file] = entry
     if not labels:
         raise DataError(f"{root / TABLE}: no rows; {EXPECTED}")
+    like_group = [name for name in row if name.casefold() in _LIKE_GROUP]
     unlisted = [p.relative_to(root).as_posix() for p in _walk(root) if p.name != TABLE]
     unlisted = [f for f in unlisted if f not in entries and f not in refused]
     return Listing(
@@ -199,7 +198,8 @@ def _list_table(root: Path) -> Listing:
         + tuple(
             f"column {printable(name)} keeps no patient's photos in one split: name it group if it "
             "should"
-            for name in ungrouped
+            for name in like_group
+            if "group" not in row
         ),
     )
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Shaped, UInt8
 from PIL import ExifTags, Image, ImageChops, ImageCms
 
 from stn_jax.data.errors import DataError
@@ -237,6 +237,11 @@ def pad(
     field[top : top + height, :left] = field[top : top + height, left + width :] = color
     field[top : top + height, left : left + width] = pixels
     return field
+
+
+def to_image(pixels: Shaped[np.ndarray, "height width channel"]) -> Image.Image:
+    """Pixels, RGB or of one channel, as Pillow takes them."""
+    return Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
 
 
 def padding(inner: tuple[int, int], size: tuple[int, int]) -> tuple[int, int]:

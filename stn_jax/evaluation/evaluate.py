@@ -342,8 +342,8 @@ def _read_other(workdir: Path, ours: Run, split: str) -> tuple[str, PredictionTa
             f"--compare {workdir}: not evaluated on its {split} photos yet: "
             f"python evaluate.py --workdir {workdir} --split {split}"
         )
-    evaluated = json.loads(file.with_name(METRICS.name).read_text())["model"]["fingerprint"]
-    if evaluated != load_predictor(workdir).fingerprint:
+    present = load_predictor(workdir).fingerprint
+    if json.loads(file.with_name(METRICS.name).read_text())["model"]["fingerprint"] != present:
         raise WorkdirError(
             f"--compare {workdir}: its evaluation is of other weights than it has now: "
             f"python evaluate.py --workdir {workdir} --split {split}"

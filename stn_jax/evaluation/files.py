@@ -5,9 +5,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from PIL import Image
-
-from stn_jax.data.photo import Photo, PhotoError
+from stn_jax.data.photo import Photo, PhotoError, to_image
 from stn_jax.evaluation.predictor import CHUNK, Prediction, Predictor
 
 _LONGEST_STEM = 200
@@ -46,7 +44,7 @@ def save_crop(prediction: Prediction, folder: Path, number: int) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     stem = os.fsencode(Path(prediction.file).stem)[:_LONGEST_STEM].decode(errors="ignore")
     path = folder / f"{number:05d}-{stem}.png"
-    Image.fromarray(prediction.crop.squeeze()).save(path)
+    to_image(prediction.crop).save(path)
     return path
 
 

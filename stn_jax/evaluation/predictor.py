@@ -13,9 +13,8 @@ from typing import Any
 import jax
 import numpy as np
 from jaxtyping import Float, PyTree, Shaped, UInt8
-from PIL import Image
 
-from stn_jax.data.photo import Photo, load_photo
+from stn_jax.data.photo import Photo, load_photo, to_image
 from stn_jax.data.pipeline import Split
 from stn_jax.evaluation.calibration import apply_temperature, softmax
 from stn_jax.models import STNClassifier, make_model
@@ -310,5 +309,5 @@ def _name(photo: PhotoSource, index: int) -> str:
 def _as_file(pixels: Shaped[np.ndarray, "height width channel"]) -> bytes:
     """Pixels as an uncompressed file, so that they take the same way as every other photo."""
     content = io.BytesIO()
-    Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels).save(content, format="BMP")
+    to_image(pixels).save(content, format="BMP")
     return content.getvalue()

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Float
 from PIL import Image, ImageDraw
 
+from stn_jax.data.photo import to_image
 from stn_jax.data.pipeline import Split
 from stn_jax.drawing import MARK, MARK_COLOR, OUTLINE, outline_photo, show
 from stn_jax.sampling import theta_to_box
@@ -150,7 +151,7 @@ def _step_of(frame: Path) -> int:
 
 
 def _to_image(pixels: np.ndarray) -> Image.Image:
-    return Image.fromarray(pixels.squeeze()).convert("RGB")
+    return to_image(pixels).convert("RGB")
 
 
 def _matrix(theta: Float[np.ndarray, "..."]) -> str:

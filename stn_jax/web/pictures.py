@@ -8,9 +8,8 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float, UInt8
-from PIL import Image
 
-from stn_jax.data.photo import load_unpadded
+from stn_jax.data.photo import load_unpadded, to_image
 from stn_jax.evaluation import geometry
 from stn_jax.web.answerer import Answer
 
@@ -87,9 +86,7 @@ def encode(pixels: UInt8[np.ndarray, "height width channel"], kind: str) -> byte
     """Pixels as a file; `kind` is JPEG or PNG."""
     content = io.BytesIO()
     options = {"quality": 88} if kind == "JPEG" else {}
-    Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels).save(
-        content, format=kind, **options
-    )
+    to_image(pixels).save(content, format=kind, **options)
     return content.getvalue()
 
 

@@ -12,11 +12,11 @@ def chance(value: float, other: float | None = None) -> str:
 
     With as many digits as tell it apart from `other`, one at least and six at most.
     """
-    tries = [_rounded(value, digits) for digits in range(1, 7)]
-    if other is None or other == value:
-        return tries[0]
-    pairs = zip(tries, (_rounded(other, digits) for digits in range(1, 7)), strict=True)
-    return next((ours for ours, others in pairs if ours != others), tries[-1])
+    digits = 1
+    if other is not None and other != value:
+        while digits < 6 and _rounded(value, digits) == _rounded(other, digits):
+            digits += 1
+    return _rounded(value, digits)
 
 
 def _rounded(value: float, digits: int) -> str:
