@@ -41,8 +41,12 @@ class ConfigError(ValueError):
 
 @dataclasses.dataclass(frozen=True)
 class SyntheticConfig:
-    """Generated stand-in photos, for `data.source = synthetic`."""
+    """Generated photos, for `data.source = synthetic`."""
 
+    kind: Literal["texture", "lesions"] = "texture"
+    """texture: small lesions anywhere, of two kinds that only their fine texture tells apart.
+    lesions: one in the middle, of sixteen kinds, by outline, border, colours and structure: to
+    learn from before few real photos (--train.init-from)."""
     train: int = 2000
     """Photos to generate for training."""
     val: int = 300

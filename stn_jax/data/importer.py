@@ -26,9 +26,9 @@ from array_record.python.array_record_module import ArrayRecordWriter
 from stn_jax.data.audit import Print, make_print
 from stn_jax.data.errors import DataError
 from stn_jax.data.folder import Entry
+from stn_jax.data.generators import Generator
 from stn_jax.data.photo import Fit, PhotoError, PhotoMemoryError, Pixels, load_unpadded
 from stn_jax.data.records import encode_record
-from stn_jax.data.synthetic import generate_photo
 
 Box = tuple[float, float, float, float]
 
@@ -103,12 +103,16 @@ class FileReader:
 class SyntheticReader:
     """Generates the photos whose index is in their metadata."""
 
-    size: tuple[int, int]
-    seed: int
+    generator: Generator
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the photos, in pixels."""
+        return self.generator.size
 
     def __call__(self, entry: Entry) -> Reading:
         """Generates one photo."""
-        made = generate_photo(int(entry.metadata["index"]), size=self.size, seed=self.seed)
+        made = self.generator(int(entry.metadata["index"]))
         return Reading(pixels=made.photo, box=tuple(np.asarray(made.box).tolist()))
 
 

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from stn_jax.config import DataConfig
-from stn_jax.data import scin, synthetic
+from stn_jax.data import scin
 from stn_jax.data.errors import DataError
 from stn_jax.data.folder import EXPECTED, SPLITS, Entry, Listing, list_photos
+from stn_jax.data.generators import Generator
 from stn_jax.data.hashes import hash_files
 from stn_jax.data.importer import FileReader, Reader, SyntheticReader
 from stn_jax.data.photo import HEIC_SUPPORTED
@@ -102,21 +103,23 @@ def _open_files(data: DataConfig, listing: Listing, root: Path) -> Source:
 
 
 def _open_synthetic(data: DataConfig) -> Source:
-    counts = (data.synthetic.train, data.synthetic.val, data.synthetic.test)
+    made = data.synthetic
+    generator = Generator(kind=made.kind, size=tuple(data.photo_size), seed=made.seed)
+    counts = (made.train, made.val, made.test)
     names = [split for split, count in zip(SPLITS, counts, strict=True) for _ in range(count)]
     entries = tuple(
         Entry(
             file=f"synthetic-{index:06d}",
-            label=synthetic.CLASSES[index % len(synthetic.CLASSES)],
+            label=generator.classes[index % len(generator.classes)],
             split=split,
             group=f"synthetic-{index:06d}",
             metadata={"index": str(index)},
         )
         for index, split in enumerate(names)
     )
-    listing = Listing(entries=entries, classes=synthetic.CLASSES, refused={}, ignored=())
-    reader = SyntheticReader(size=tuple(data.photo_size), seed=data.synthetic.seed)
-    code = hashlib.sha256(Path(synthetic.__file__).read_bytes()).hexdigest()
+    listing = Listing(entries=entries, classes=generator.classes, refused={}, ignored=())
+    reader = SyntheticReader(generator)
+    code = generator.code_hash
     return Source(
         name="SYNTHETIC",
         listing=listing,

@@ -8,29 +8,35 @@ differs (bright streaks against dark dots), and that detail averages to zero ove
 the rounding to whole grey levels; reading the lesion at full resolution shows it at a glance.
 """
 
-import functools
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Float32, UInt8
 
+from stn_jax.data.painting import (
+    HEIGHT,
+    Plane,
+    Planes,
+    hair_cover,
+    knots_for,
+    paint_hair,
+    paint_skin,
+    random_direction,
+    smooth_field,
+    stamp,
+)
+
 CLASSES = ("scales", "vesicles")
 """Names of the labels 0 and 1: bright, broken streaks; dark dots."""
 
-# Lengths are in pixels of a photo of this height, and grow with the photo. The texture's lengths
-# belong to this shrink factor instead, so that a larger photo of the same factor has finer detail.
-_HEIGHT = 126.0
+# The texture's lengths belong to this shrink factor, not to the photo's height as all others do, so
+# that a larger photo of the same factor has finer detail.
 _SHRINK = 3.0
 
-_LIGHT_SKIN = np.array([0.88, 0.72, 0.62], np.float32)
-_DARK_SKIN = np.array([0.56, 0.40, 0.31], np.float32)
 _REDNESS = np.array([0.02, -0.17, -0.14], np.float32)
 _MOLE = np.array([-0.26, -0.29, -0.27], np.float32)
 _DETAIL = np.array([0.75, 1.0, 1.0], np.float32)  # streaks turn whitish, dots dark red
 _EDGE_SOFTNESS = (0.8, 1.3)  # of the lesion, by class
-
-Plane = Float32[np.ndarray, "height width"]
-Planes = Float32[np.ndarray, "3 height width"]
 
 
 class SyntheticPhoto(NamedTuple):
@@ -95,9 +101,9 @@ def _render(
         np.random.default_rng([seed, index, part]) for part in range(4)
     )
     lesion = _draw_lesion(layout, size, shrink)
-    planes = _paint_skin(surface, size)
+    planes = paint_skin(surface, size)
     _paint_distractors(layout, planes, lesion)
-    hair = _hair_cover(overlay, size)
+    hair = hair_cover(overlay, size)
     _paint_lesion(texture, planes, lesion, hair, label=label, shrink=shrink)
     photo = np.empty((*size, 3), np.uint8)
     for channel, plane in enumerate(planes):
@@ -133,34 +139,10 @@ def _outline(waves: np.ndarray, angles: np.ndarray) -> np.ndarray:
     return radius
 
 
-def _paint_skin(rng: np.random.Generator, size: tuple[int, int]) -> Planes:
-    """Paints shaded, blotchy skin with pixel noise, as RGB planes in 0..255."""
-    height, width = size
-    colour = _LIGHT_SKIN + rng.uniform(0, 1) * (_DARK_SKIN - _LIGHT_SKIN)
-    colour = colour + rng.normal(0, 0.02, 3)
-    slope = rng.uniform(0, 0.12) * np.array(_direction(rng))
-    shade = 0.1 * _smooth_field(rng, (3, 4), size)
-    shade += np.linspace(-slope[1], slope[1], height, dtype=np.float32)[:, None]
-    shade += np.linspace(-slope[0], slope[0], width, dtype=np.float32)
-    np.clip(shade, -0.3, 0.15, out=shade)
-    shade += rng.uniform(0.015, 0.03) * _smooth_field(rng, (28, 42), size)
-    blush = rng.uniform(0.008, 0.016) * _smooth_field(rng, (9, 14), size)
-    noise = np.frombuffer(rng.bytes(3 * height * width), np.uint8).reshape(3, height, width)
-    # A byte's 256 equal steps, scaled to a standard deviation of .018 of the full range.
-    step = np.float32(0.018 * np.sqrt(12))
-    planes = np.multiply(noise, step, dtype=np.float32)
-    for plane, level, red in zip(planes, 255 * colour, (0.3, -1.0, -0.8), strict=True):
-        light = shade + np.float32(red) * blush
-        light *= np.float32(level)
-        light += np.float32(level - 127.5 * step)
-        plane += light
-    return planes
-
-
 def _paint_distractors(rng: np.random.Generator, planes: Planes, lesion: _Lesion) -> None:
     """Paints moles and red patches, smaller than the lesion and away from it."""
     height, width = planes.shape[1:]
-    unit = height / _HEIGHT
+    unit = height / HEIGHT
     x0, y0, x1, y1 = lesion.box
     for _ in range(rng.integers(2, 6)):
         is_mole = rng.uniform() < 0.6
@@ -202,46 +184,6 @@ def _paint_spot(
     window += cover * shift[:, None, None]
 
 
-def _hair_cover(rng: np.random.Generator, size: tuple[int, int]) -> Plane:
-    """Draws 0 to 6 bent hairs; returns how much of each pixel they cover, 0..1."""
-    height, width = size
-    unit = height / _HEIGHT
-    cover = np.zeros(height * width, np.float32)
-    for _ in range(rng.integers(0, 7)):
-        start = rng.uniform(0, 1, 2) * [width, height]
-        length = unit * rng.uniform(30, 80)
-        angle, bend = rng.uniform(0, 2 * np.pi), rng.uniform(-0.8, 0.8)
-        radius = unit * rng.uniform(0.3, 0.5)
-        opacity = np.float32(rng.uniform(0.5, 0.85))
-        along = np.linspace(0, 1, max(2, int(1.5 * length)))
-        direction = angle + bend * along
-        x = start[0] + length * np.cumsum(np.cos(direction)) / len(along)
-        y = start[1] + length * np.cumsum(np.sin(direction)) / len(along)
-        thickness = radius * (1 - 0.6 * along**2)
-        at, distance = _stamp(x, y, size, reach=int(np.ceil(radius + 0.5)))
-        ink = opacity * np.clip(thickness[:, None] + 0.5 - distance, 0, 1)
-        inside = at >= 0
-        np.maximum.at(cover, at[inside], ink[inside].astype(np.float32))
-    return cover.reshape(size)
-
-
-def _stamp(
-    x: np.ndarray, y: np.ndarray, size: tuple[int, int], *, reach: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Lists the pixels around points: their flat positions (-1 outside) and distances."""
-    offsets = np.arange(-reach, reach + 1)
-    columns = np.floor(x).astype(np.int64)[:, None] + offsets
-    rows = np.floor(y).astype(np.int64)[:, None] + offsets
-    dx = (columns + 0.5 - x[:, None]).astype(np.float32)
-    dy = (rows + 0.5 - y[:, None]).astype(np.float32)
-    distance = np.sqrt(dx[:, None, :] ** 2 + dy[:, :, None] ** 2)
-    inside = ((rows >= 0) & (rows < size[0]))[:, :, None] & ((columns >= 0) & (columns < size[1]))[
-        :, None, :
-    ]
-    at = np.where(inside, rows[:, :, None] * size[1] + columns[:, None, :], -1)
-    return at.reshape(len(x), -1), distance.reshape(len(x), -1)
-
-
 def _paint_lesion(
     rng: np.random.Generator,
     planes: Planes,
@@ -263,11 +205,10 @@ def _paint_lesion(
     covers = [_ramp(depth / (softness * unit)) for softness in _EDGE_SOFTNESS]
     common = (covers[0] + covers[1]) / 2
     redness = (255 * lesion.strength * _REDNESS).astype(np.float32)[:, None, None]
-    spacing = 5 * planes.shape[1] / _HEIGHT
-    mottle = 255 * 0.04 * _smooth_field(rng, _knots(depth.shape, spacing), depth.shape)
+    spacing = 5 * planes.shape[1] / HEIGHT
+    mottle = 255 * 0.04 * smooth_field(rng, knots_for(depth.shape, spacing), depth.shape)
     window += common * (redness + mottle)
-    planes *= 1 - hair
-    planes += hair * np.array([34.0, 24.0, 20.0], np.float32)[:, None, None]
+    paint_hair(planes, hair)
 
     period = unit * np.exp(rng.uniform(np.log(2.8), np.log(5.0)))
     contrast = 255 * rng.uniform(0.17, 0.25)
@@ -309,14 +250,14 @@ def _ramp(depth: Plane) -> Plane:
 def _streaks(rng: np.random.Generator, size: tuple[int, int], period: float) -> Plane:
     """Draws bright, wavy streaks, broken into pieces; 0..1."""
     y, x = np.mgrid[: size[0], : size[1]].astype(np.float32)
-    cos, sin = (np.float32(part) for part in _direction(rng))
+    cos, sin = (np.float32(part) for part in random_direction(rng))
     across, along = cos * x + sin * y, cos * y - sin * x
     bend = np.float32(rng.uniform(0.3, 0.6) * period) * np.sin(
         along * np.float32(2 * np.pi / (rng.uniform(5, 9) * period))
     )
-    wander = np.float32(0.35 * period) * _smooth_field(rng, _knots(size, 3 * period), size)
+    wander = np.float32(0.35 * period) * smooth_field(rng, knots_for(size, 3 * period), size)
     phase = (across + bend + wander) * np.float32(2 * np.pi / period)
-    pieces = _smooth_field(rng, _knots(size, 1.1 * period), size)
+    pieces = smooth_field(rng, knots_for(size, 1.1 * period), size)
     return (0.5 + 0.5 * np.cos(phase)) * np.clip(0.8 + 0.9 * pieces, 0, 1)
 
 
@@ -328,7 +269,7 @@ def _dots(rng: np.random.Generator, size: tuple[int, int], period: float) -> Pla
     jitter = rng.uniform(-0.22, 0.22, (2, *row.shape)) * step
     x, y = (x + jitter[0]).ravel(), (row * step + jitter[1]).ravel()
     sigma = 0.25 * period
-    at, distance = _stamp(x, y, size, reach=int(np.ceil(2.5 * sigma)))
+    at, distance = stamp(x, y, size, reach=int(np.ceil(2.5 * sigma)))
     ink = np.exp(-0.5 * (distance / sigma) ** 2) * rng.uniform(0.6, 1.4, (len(x), 1))
     inside = at >= 0
     dark = np.bincount(at[inside], ink[inside], minlength=size[0] * size[1])
@@ -359,30 +300,3 @@ def _room(window: Planes, detail: Planes, shrink: int) -> Planes:
 def _blocks(planes: np.ndarray, shrink: int) -> np.ndarray:
     *leading, height, width = planes.shape
     return planes.reshape(*leading, height // shrink, shrink, width // shrink, shrink)
-
-
-def _direction(rng: np.random.Generator) -> tuple[float, float]:
-    angle = rng.uniform(0, 2 * np.pi)
-    return float(np.cos(angle)), float(np.sin(angle))
-
-
-def _knots(size: tuple[int, int], spacing: float) -> tuple[int, int]:
-    return tuple(int(side / spacing) + 2 for side in size)
-
-
-def _smooth_field(rng: np.random.Generator, knots: tuple[int, int], size: tuple[int, int]) -> Plane:
-    """Draws a random surface of standard deviation about 1 that bends once between knots."""
-    values = rng.standard_normal((knots[0] + 2, knots[1] + 2), dtype=np.float32)
-    rows, columns = (_spline(count, side) for count, side in zip(knots, size, strict=True))
-    return rows @ values @ columns.T
-
-
-@functools.lru_cache(maxsize=64)
-def _spline(knots: int, samples: int) -> Float32[np.ndarray, "samples knots_and_ends"]:
-    """Builds the matrix that spreads knot values over samples with a cubic B-spline."""
-    at = np.linspace(1, knots, samples)[:, None]
-    distance = np.abs(at - np.arange(knots + 2))
-    near, far = 2 / 3 - distance**2 * (1 - distance / 2), (2 - distance) ** 3 / 6
-    weights = np.where(distance < 1, near, np.where(distance < 2, far, 0))
-    # Squared weights sum to 151/315 on average: divided by its root, the field keeps its spread.
-    return np.float32(weights / np.sqrt(151 / 315))

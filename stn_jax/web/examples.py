@@ -3,14 +3,14 @@
 from pathlib import Path
 
 from stn_jax.data.errors import DataError
+from stn_jax.data.generators import Generator
 from stn_jax.data.photo import PhotoError
-from stn_jax.data.synthetic import generate_photo
 from stn_jax.evaluation.predictor import Predictor
 from stn_jax.web.pictures import encode
 from stn_jax.web.uploads import Upload, clean_name
 
 COUNT = 4
-"""Of generated examples: as many of each class."""
+"""Of generated examples."""
 
 
 def make_examples(predictor: Predictor, folder: Path | None = None) -> list[Upload]:
@@ -27,12 +27,9 @@ def make_examples(predictor: Predictor, folder: Path | None = None) -> list[Uplo
         return []
     data = predictor.run.config.data
     # Another seed than the training's: photos that no split has.
-    made = [
-        generate_photo(i, size=data.photo_size, seed=data.synthetic.seed + 1) for i in range(COUNT)
-    ]
-    return [
-        Upload(f"example {i + 1}.png", encode(each.photo, "PNG")) for i, each in enumerate(made)
-    ]
+    made = data.synthetic
+    generate = Generator(kind=made.kind, size=data.photo_size, seed=made.seed + 1)
+    return [Upload(f"example {i + 1}.png", encode(generate(i).photo, "PNG")) for i in range(COUNT)]
 
 
 def _read(predictor: Predictor, folder: Path) -> list[Upload]:
