@@ -15,6 +15,8 @@ OPTIONS = folds.Options(
     root="photos",
     folds=2,
     steps=6,
+    pretrained_steps=5,
+    lesions_steps=3,
     paper_steps=4,
     eval_every=2,
     photo_size=(126, 189),
@@ -154,7 +156,17 @@ def test_every_configuration_learns_from_the_same_photos(name):
     for part in ("root", "photo_size", "val_size", "folds", "split_seed"):
         assert getattr(config.data, part) == getattr(data, part)
     assert config.model.crop_size == (42, 63)
-    assert config.train.steps == (4 if name == "paper" else 6)
+    assert config.train.steps == {"paper": 4}.get(name, 5 if name in folds.BEFORE else 6)
+
+
+@pytest.mark.parametrize("name", folds.BEFORE)
+def test_networks_start_from_lesions_learned_by_the_same_network(name):
+    config = folds.CONFIGURATIONS[name](OPTIONS)
+    transform = folds.BEFORE[name]
+    before = folds.lesions(OPTIONS, transform)
+    assert config.model == before.model
+    assert config.train.init_from == str(folds.lesions_workdir(OPTIONS, transform))
+    assert (before.data.source, before.data.root, before.train.steps) == ("synthetic", None, 3)
 
 
 @pytest.fixture
