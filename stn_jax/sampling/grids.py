@@ -149,8 +149,10 @@ def map_points(
     depth, _ = _affine(theta[:, [2, 2]], columns, rows, (1.0, 1.0))
     nearest = NEAREST_DEPTH * jnp.sum(jnp.abs(lax.stop_gradient(theta[:, 2])), axis=1)
     in_front = depth > nearest[:, None, None]
-    safe = jnp.where(in_front, depth, 1.0)
-    x, y = set_apart(x / safe, y / safe)
+    # Divided by 1 wherever no position comes of it, so that no gradient is 0 times infinity.
+    x, y = set_apart(
+        *(each / jnp.where(in_front & jnp.isfinite(each), depth, 1.0) for each in (x, y))
+    )
     return jnp.where(in_front, x, jnp.inf), jnp.where(in_front, y, jnp.inf)
 
 

@@ -93,6 +93,8 @@ def _weighted_sum_jvp(find_runs, primals, tangents):
     if not (isinstance(x_dot, SymbolicZero) and isinstance(y_dot, SymbolicZero)):
         out_dot = out_dot + _moved(find_runs, pixels, x, y, constants, _complex(x_dot, y_dot))
     if not isinstance(pixels_dot, SymbolicZero):
+        # Its transpose adds all that is sent to a pixel; in bfloat16 small parts would vanish.
+        pixels_dot = pixels_dot.astype(jnp.promote_types(pixels_dot.dtype, jnp.float32))
         out_dot = out_dot + _changed(find_runs, pixels_dot, x, y, constants)
     return out, out_dot
 
