@@ -18,6 +18,7 @@ from stn_jax.data.painting import (
     HEIGHT,
     Plane,
     Planes,
+    check_number,
     hair_cover,
     knots_for,
     paint_hair,
@@ -71,8 +72,7 @@ def generate_photo(index: int, *, size: tuple[int, int], seed: int) -> Synthetic
     Raises:
       ValueError: for a negative index or seed, or too small a size.
     """
-    if index < 0 or seed < 0:
-        raise ValueError(f"index {index} and seed {seed} must not be negative")
+    check_number(index, seed)
     if min(size) < 16:
         raise ValueError(f"size {size[0]}x{size[1]}: each side needs at least 16 pixels")
     label = index % len(CLASSES)

@@ -15,6 +15,12 @@ Plane = Float32[np.ndarray, "height width"]
 Planes = Float32[np.ndarray, "3 height width"]
 
 
+def check_number(index: int, seed: int) -> None:
+    """Raises ValueError for what names no photo."""
+    if index < 0 or seed < 0:
+        raise ValueError(f"index {index} and seed {seed} must not be negative")
+
+
 def paint_skin(rng: np.random.Generator, size: tuple[int, int]) -> Planes:
     """Paints shaded, blotchy skin with pixel noise, as RGB planes in 0..255."""
     height, width = size

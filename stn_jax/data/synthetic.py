@@ -17,6 +17,7 @@ from stn_jax.data.painting import (
     HEIGHT,
     Plane,
     Planes,
+    check_number,
     hair_cover,
     knots_for,
     paint_hair,
@@ -80,8 +81,7 @@ def generate_photo(
     Raises:
       ValueError: for a negative index or seed, a shrink below 1, or too small a size.
     """
-    if index < 0 or seed < 0:
-        raise ValueError(f"index {index} and seed {seed} must not be negative")
+    check_number(index, seed)
     if shrink < 1:
         raise ValueError(f"shrink {shrink} must be at least 1")
     if min(size) < 8 * shrink:

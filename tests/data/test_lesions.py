@@ -37,7 +37,7 @@ def test_structured_lesions_vary_more_from_pixel_to_pixel():
     assert np.median(values[1::2]) > 1.5 * np.median(values[0::2])
 
 
-def test_the_box_holds_what_differs_from_the_skin():
+def test_the_box_lies_in_the_photo():
     made = generate_photo(8, size=SIZE, seed=1)
     x0, y0, x1, y1 = made.box
     assert 0 <= x0 < x1 <= SIZE[1]
