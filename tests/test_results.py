@@ -1,0 +1,61 @@
+"""The tables of docs/results.md hold what the benchmarks wrote."""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PAGE = (ROOT / "docs" / "results.md").read_text()
+NETWORKS = {
+    "identity": "CNN",
+    "affine": "ST-CNN affine",
+    "attention": "ST-CNN attention",
+    "projective": "ST-CNN projective",
+    "tps": "ST-CNN thin-plate spline",
+}
+
+
+def read(name: str) -> dict[str, Any]:
+    return json.loads((ROOT / "benchmarks" / "results" / name).read_text())
+
+
+def digits_row(row: Mapping[str, Any]) -> str:
+    network = NETWORKS[row["transform"]] + (", heat map" if row["head"] == "heatmap" else "")
+    errors = ", ".join(f"{error:.2f}" for error in row["errors"])
+    counts = f"{row['wrong']} of {row['digits']:,}"
+    low, high = row["interval"]
+    cells = (row["task"], network, f"{row['mean']:.2f} %", errors, counts)
+    return f"| {' | '.join(cells)} | {low:.2f} to {high:.2f} % |"
+
+
+@pytest.mark.parametrize("name", ["mnist.json", "mnist-long.json"])
+def test_digits(name):
+    for row in read(name)["rows"]:
+        assert digits_row(row) in PAGE
+
+
+def counted(part: Mapping[str, Any], digits: int) -> str:
+    value, low, high = (f"{100 * part[name]:.{digits}f}" for name in ("value", "low", "high"))
+    return f"{part['count']} ({value} %, {low} to {high})"
+
+
+def area(result: Mapping[str, Any]) -> str:
+    mean = result["auroc"]["mean"]
+    return f"{mean['value']:.3f} ({mean['low']:.3f} to {mean['high']:.3f})"
+
+
+def photo_rows(name: str) -> Iterator[str]:
+    written = read(name)
+    for result, without in zip(written["results"], written["results_without"], strict=True):
+        found = [counted(part, 0) for part in result["found"].values()]
+        cells = [counted(result["right"], 1), *found, area(result), area(without)]
+        yield f"| {' | '.join(cells)} |"
+
+
+@pytest.mark.parametrize("name", ["folds-small.json", "folds-lesions.json"])
+def test_photos(name):
+    for row in photo_rows(name):
+        assert row in PAGE
