@@ -11,7 +11,8 @@ import csv
 import dataclasses
 import os
 import posixpath
-from collections.abc import Collection, Iterator, Mapping
+import unicodedata
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from stn_jax.data.errors import DataError, printable
@@ -75,8 +76,8 @@ def list_photos(root: str | os.PathLike) -> Listing:
     """Lists the photos under `root` in whichever of the three layouts it has.
 
     Raises:
-      DataError: when the folder is absent, empty, unreadable, of no known layout, or has fewer than
-        two classes.
+      DataError: when the folder is absent, empty, unreadable, of no known layout, has fewer than two
+        classes, or one class under two spellings.
     """
     root = Path(root)
     if not root.is_dir():
@@ -90,7 +91,34 @@ def list_photos(root: str | os.PathLike) -> Listing:
             f"--data.root {root}: only one class, {listing.classes[0]}; a classifier needs two or "
             f"more: {EXPECTED}"
         )
+    for names in _spellings(listing.classes).values():
+        if len(names) > 1:
+            raise DataError(
+                f"--data.root {root}: the classes {_told_apart(names)} are one name in several "
+                "spellings: merge them, or rename one"
+            )
     return listing
+
+
+def _spellings(names: Iterable[str]) -> dict[str, list[str]]:
+    """Names that a person takes for one, sorted, by what they share.
+
+    Neither case counts nor how Unicode spells a letter: an é may be one character or two.
+    """
+    found: dict[str, list[str]] = {}
+    for name in sorted(set(names)):
+        found.setdefault(_key(name), []).append(name)
+    return found
+
+
+def _key(name: str) -> str:
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
+
+
+def _told_apart(names: list[str]) -> str:
+    """The names, with their characters' numbers where they look the same."""
+    look_alike = len({unicodedata.normalize("NFC", name) for name in names}) < len(names)
+    return " and ".join(ascii(name) if look_alike else printable(name) for name in names)
 
 
 def _list_folders(root: Path) -> Listing:
@@ -156,8 +184,12 @@ def _list_class(root: Path, folder: Path, split: str) -> Listing:
 
 def _list_table(root: Path) -> Listing:
     entries, refused, labels, repeated = {}, {}, set(), []
-    for line, row in read_rows(root / TABLE, ("file", "label")):
+    rows = list(read_rows(root / TABLE, ("file", "label")))
+    groups = _spellings(row.get("group", "") for _, row in rows)
+    for line, row in rows:
         entry = _entry(row, f"{TABLE} line {line}")
+        # Of one patient under two spellings, photos could end up in training and in the test.
+        entry = dataclasses.replace(entry, group=groups[_key(entry.group)][0])
         labels.add(entry.label)
         if earlier := entries.get(entry.file):
             if earlier.label != entry.label:
@@ -200,6 +232,11 @@ def _list_table(root: Path) -> Listing:
             "should"
             for name in like_group
             if "group" not in row
+        )
+        + tuple(
+            f"the groups {_told_apart(names)} count as one"
+            for names in groups.values()
+            if len(names) > 1
         ),
     )
 

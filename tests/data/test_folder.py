@@ -190,6 +190,32 @@ def test_two_spellings_of_a_file_are_one_file(tmp_path):
     assert listing.warnings == ("1 rows of photos.csv repeat an earlier one, such as 1.jpg",)
 
 
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (("Benign", "benign"), "Benign and benign"),
+        (("caf\u00e9", "cafe\u0301"), r"'cafe\\u0301' and 'caf\\xe9'"),
+        (("STRASSE", "straße"), "STRASSE and straße"),
+    ],
+)
+def test_two_spellings_of_a_class_are_refused(tmp_path, names, said):
+    write(tmp_path / "folders", *(f"{name}/1.jpg" for name in names), "other/1.jpg")
+    write(tmp_path / "splits", f"train/{names[0]}/1.jpg", f"test/{names[1]}/1.jpg")
+    rows = "".join(f"{i}.jpg,{name}\n" for i, name in enumerate(names))
+    table(tmp_path / "table", "file,label\n" + rows, "0.jpg", "1.jpg")
+    for root in ("folders", "splits", "table"):
+        with pytest.raises(DataError, match=f"{said} are one name in several spellings: merge"):
+            list_photos(tmp_path / root)
+
+
+def test_two_spellings_of_a_patient_are_one_and_warned_of(tmp_path):
+    rows = "1.jpg,a,p7\n2.jpg,b,P7\n3.jpg,b,p8\n1.jpg,a,P7\n"
+    table(tmp_path, "file,label,group\n" + rows, "1.jpg", "2.jpg", "3.jpg")
+    listing = list_photos(tmp_path)
+    assert [entry.group for entry in listing.entries] == ["P7", "P7", "p8"]
+    assert "the groups P7 and p7 count as one" in listing.warnings
+
+
 def test_a_class_whose_photos_are_all_missing_is_still_a_class(tmp_path):
     table(tmp_path, "file,label\n1.jpg,a\n2.jpg,b\n3.jpg,c\n", "1.jpg", "2.jpg")
     assert list_photos(tmp_path).classes == ("a", "b", "c")
