@@ -11,6 +11,7 @@ import csv
 import dataclasses
 import os
 import posixpath
+import textwrap
 import unicodedata
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -22,6 +23,7 @@ _LIKE_SPLITS = {*SPLITS, "training", "valid", "validation", "testing"}
 _LIKE_GROUP = {"case", "case_id", "patient", "patient_id", "patientid", "subject", "subject_id"}
 _COLUMNS = ("file", "label", "split", "group")
 TABLE = "photos.csv"
+_SEPARATORS = ",;\t"
 EXPECTED = (
     "expected one sub-folder for each class with photos in it (ROOT/psoriasis/a.jpg), or train/, "
     f"val/ and test/ with such sub-folders, or a table {TABLE} with columns file and label"
@@ -251,9 +253,10 @@ def read_rows(table: Path, columns: Collection[str]) -> Iterator[tuple[int, dict
     """Reads a CSV file with a header: the line on which each row ends, and its cells by column.
 
     Spaces around a column's name do not count, nor does the case of those that have a meaning.
+    Spreadsheets write semicolons where the comma is the decimal mark.
 
     Args:
-      table: comma-separated, UTF-8.
+      table: UTF-8, separated by commas or, where the header is so, by semicolons or tabs.
       columns: those that must be there.
 
     Raises:
@@ -261,12 +264,18 @@ def read_rows(table: Path, columns: Collection[str]) -> Iterator[tuple[int, dict
     """
     try:
         with table.open(newline="", encoding="utf-8-sig") as lines:
-            reader = csv.DictReader(lines, restval="")
+            separator = _separator(lines.readline(), columns)
+            lines.seek(0)
+            reader = csv.DictReader(lines, restval="", delimiter=separator)
             names = [_column(name, columns) for name in reader.fieldnames or ()]
             reader.fieldnames = names
             missing = sorted(set(columns) - set(names))
             if missing:
-                raise DataError(f"{table}: no column {' and '.join(missing)}")
+                raise DataError(
+                    f"{table}: no column {' and '.join(missing)} in its header, "
+                    f"{printable(textwrap.shorten(', '.join(names), 200)) or 'which is empty'}; "
+                    "commas, semicolons or tabs separate columns"
+                )
             twice = sorted({name for name in names if name and names.count(name) > 1})
             if twice:
                 raise DataError(
@@ -277,6 +286,15 @@ def read_rows(table: Path, columns: Collection[str]) -> Iterator[tuple[int, dict
                 yield reader.line_num, {name: row[name].strip() for name in reader.fieldnames}
     except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{table}: not a table in UTF-8 ({error}); save it as CSV UTF-8") from error
+
+
+def _separator(header: str, columns: Collection[str]) -> str:
+    """What gives the header all the columns that must be there; a comma where nothing does."""
+    for separator in _SEPARATORS:
+        names = next(csv.reader([header], delimiter=separator), [])
+        if set(columns) <= {_column(name, columns) for name in names}:
+            return separator
+    return _SEPARATORS[0]
 
 
 def _column(name: str, columns: Collection[str]) -> str:

@@ -62,6 +62,16 @@ def test_a_table_gives_labels_splits_groups_and_whatever_else(tmp_path):
     )
 
 
+@pytest.mark.parametrize("separator", ";\t")
+def test_a_table_as_a_spreadsheet_separates_it(tmp_path, separator):
+    text = "\ufefffile;label;size\r\n1.jpg;a;2,5\r\n2.jpg;b;\r\n".replace(";", separator)
+    table(tmp_path, text, "1.jpg", "2.jpg")
+    assert list_photos(tmp_path).entries == (
+        Entry("1.jpg", "a", metadata={"size": "2,5"}),
+        Entry("2.jpg", "b", metadata={"size": ""}),
+    )
+
+
 def test_columns_are_known_by_their_names_however_written(tmp_path):
     table(
         tmp_path,
@@ -274,7 +284,9 @@ def test_a_folder_that_may_not_be_read_is_an_error_not_a_crash(tmp_path, monkeyp
     ("text", "message"),
     [
         ("", "no column file and label"),
-        ("path,label\n", "no column file"),
+        ("path,label\n", "no column file in its header, path, label; commas, semicolons or tabs"),
+        ("file|label\n", r"no column file and label in its header, file\|label; commas"),
+        ("file;label,group\n", "no column file and label in its header, file;label, group"),
         ("file,label\n", "no rows"),
         ("file,label,label\n1.jpg,a,b\n", "more than one column label: rename or remove the"),
         ("file,label\n1.jpg,\n", "line 2: file and label must both be given"),
