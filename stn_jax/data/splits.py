@@ -85,6 +85,11 @@ def _targets(
     option = f"--data.{split}-size"
     if size <= 0:
         raise DataError(f"{option} {size} must be positive: a fraction below 1, or a count")
+    if 1 <= size < len(classes):
+        raise DataError(
+            f"{option} {size:g} is a count, too few photos for one of each of {len(classes)} "
+            "classes: give a larger one, or a fraction below 1"
+        )
     if size < 1:
         wanted = np.maximum(1, np.rint(whole * size).astype(int))
     else:

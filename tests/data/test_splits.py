@@ -189,6 +189,7 @@ def test_a_class_missing_from_a_given_split_is_refused():
         ),
         ([0] * 20 + [1] * 20, {"val_size": 36}, "too few for 18 in val .* lower --data.val-size"),
         ([0] * 20 + [1] * 20, {"val_size": -1}, "--data.val-size -1.0 must be positive"),
+        ([0] * 20 + [1] * 20, {"test_size": 1}, "--data.test-size 1 is a count, too few photos"),
     ],
 )
 def test_too_few_photos_are_refused_with_what_to_change(labels, options, message):
