@@ -39,6 +39,17 @@ class ConfigError(ValueError):
     """A configuration that cannot work, with what to change in the message."""
 
 
+def _check_named(part: Any, prefix: str, *options: str) -> None:
+    """Refuses folders without a name, which an empty variable of a shell makes."""
+    for option in options:
+        if getattr(part, option) == "":
+            raise ConfigError(f"{_flag(prefix, option)} is empty: name a folder, or leave it out")
+
+
+def _flag(part: str, option: str) -> str:
+    return f"--{part}.{option}".replace("_", "-")
+
+
 @dataclasses.dataclass(frozen=True)
 class SyntheticConfig:
     """Generated photos, for `data.source = synthetic`."""
@@ -162,6 +173,7 @@ class DataConfig:
     augment: AugmentConfig = AugmentConfig()
 
     def __post_init__(self):
+        _check_named(self, "data", "root", "default_root", "cache_dir")
         if not 0 < self.max_megapixels <= MOST_MEGAPIXELS:
             raise ConfigError(
                 f"--data.max-megapixels {self.max_megapixels} must be positive and at most "
@@ -307,6 +319,9 @@ class TrainConfig:
     """Stop after this many evaluations without a better validation loss; 0: never."""
     min_change: float = 0.0
     """Smallest fall of the validation loss that counts as better."""
+
+    def __post_init__(self):
+        _check_named(self, "train", "init_from")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -505,10 +520,6 @@ def _check_numbers(config: Config) -> None:
             value = operator.attrgetter(f"{part}.{option}")(config)
             if value is not None and not 0 < value < math.inf:
                 raise ConfigError(f"{_flag(part, option)} {value} must be above 0")
-
-
-def _flag(part: str, option: str) -> str:
-    return f"--{part}.{option}".replace("_", "-")
 
 
 def natural_view_shrink(photo_size: tuple[int, int]) -> int:

@@ -189,6 +189,20 @@ def test_folds_that_cannot_be_made_are_refused(options, message):
 
 
 @pytest.mark.parametrize(
+    ("part", "option"),
+    [
+        (DataConfig, "root"),
+        (DataConfig, "default_root"),
+        (DataConfig, "cache_dir"),
+        (TrainConfig, "init_from"),
+    ],
+)
+def test_folders_without_a_name_are_refused(part, option):
+    with pytest.raises(ConfigError, match=rf"{option.replace('_', '-')} is empty: name a folder"):
+        part(**{option: ""})
+
+
+@pytest.mark.parametrize(
     ("photo_size", "factor"),
     [((630, 945), 9), ((210, 315), 3), ((126, 189), 3), ((60, 60), 1), ((1260, 1890), 18)],
 )

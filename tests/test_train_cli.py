@@ -111,6 +111,8 @@ def test_help_does_not_wait_for_jax():
         (["--config", DERM, "--task", "RTS"], "--task"),
         (["--config", DERM, "--train.batch-size", "0"], "--train.batch-size 0 must be at least 1"),
         (["--config", DERM, "--cluster.processes", "2"], "go together"),
+        (["--config", DERM, "--data.root", ""], "--data.root is empty: name a folder"),
+        (["--config", DERM, "--train.init-from", ""], "--train.init-from is empty"),
         (["--config", DERM, "stray"], "stray"),
         (["--config"], "--config"),
         (["--train.steps", "3"], "--config"),

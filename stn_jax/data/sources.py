@@ -53,7 +53,7 @@ def resolve_source(data: DataConfig) -> DataConfig:
                 "--data.source folder to use those of the folder"
             )
         return data
-    root = data.root or data.default_root
+    root = data.default_root if data.root is None else data.root
     if data.root is None and data.source == "auto" and not Path(root).is_dir():
         return dataclasses.replace(data, source="synthetic")
     if not Path(root).is_dir():

@@ -260,7 +260,7 @@ class Trainer:
         else:
             self.state = self._jit(first_state)()
             self._progress = Progress()
-            if self._config.init_from:
+            if self._config.init_from is not None:
                 self.state, sentence = start_from(
                     self.state,
                     self._config.init_from,
