@@ -104,7 +104,8 @@ def start_or_resume(workdir: Path, run: Run) -> list[str]:
       What changed since the run was started, one sentence each.
 
     Raises:
-      WorkdirError: listing the differences, when they make it another run.
+      WorkdirError: listing the differences, when they make it another run; or when it has already
+        done more steps than are asked for.
     """
     if not has_checkpoint(workdir):
         _write(workdir, run)
@@ -126,6 +127,12 @@ def start_or_resume(workdir: Path, run: Run) -> list[str]:
         raise WorkdirError(
             f"{workdir} holds a run with other settings:\n{lines}\n"
             "Resume it with its own settings, or start another with --workdir"
+        )
+    done = max(steps_in(workdir / "checkpoints"), default=0)
+    if run.config.train.steps < done:
+        raise WorkdirError(
+            f"{workdir} has done {done} steps, more than --train.steps {run.config.train.steps}: "
+            f"ask for {done} or more, or start another run with --workdir"
         )
     _write(workdir, run)
     for name in before.versions.keys() | run.versions.keys():

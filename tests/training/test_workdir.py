@@ -140,6 +140,14 @@ def test_length_of_a_cosine_is_no_safe_change(run, tmp_path):
         start_or_resume(tmp_path, changed(cosine, "train", steps=20_000))
 
 
+def test_fewer_steps_than_are_done_are_refused(run, tmp_path):
+    begin(tmp_path, run)
+    with pytest.raises(WorkdirError, match=r"has done 250 steps, more than --train\.steps 249"):
+        start_or_resume(tmp_path, changed(run, "train", steps=249))
+    assert read_run(tmp_path) == run
+    assert start_or_resume(tmp_path, changed(run, "train", steps=250))
+
+
 def test_no_run_and_damaged_run(run, tmp_path):
     with pytest.raises(WorkdirError, match="holds no run"):
         read_run(tmp_path)
