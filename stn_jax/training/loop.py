@@ -382,11 +382,12 @@ class Trainer:
     def _introduction(self, step: int) -> str:
         counts = ", ".join(f"{len(split)} {name}" for name, split in self._dataset.splits.items())
         device = jax.devices()[0]
-        begin = f"resuming at step {step}" if step else "starting"
+        steps = self._config.steps
+        begin = f"resuming at step {step} of {steps}" if step else f"starting a run of {steps} steps"
         return (
             f"{self._dataset.name}: {counts} photos of {' '.join(self._dataset.classes)}\n"
             f"{self._weights:,} weights on {jax.device_count()} x {device.device_kind}; "
-            f"{begin} of {self._config.steps} steps in {self._workdir}"
+            f"{begin} in {self._workdir}"
         )
 
 

@@ -56,6 +56,12 @@ def test_validation_counts_every_photo_exactly_once(workdir):
     np.testing.assert_allclose(logged["val/accuracy"], right, rtol=1e-6)
 
 
+def test_a_run_says_how_far_it_is_to_go(tmp_path, capsys):
+    for words in ("starting a run of 2 steps in", "resuming at step 2 of 2 in"):
+        stn_jax.train(tiny_config(steps=2), tmp_path)
+        assert f"; {words} {tmp_path}\n" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("deterministic", [False, True])
 def test_all_that_a_run_compiles_is_deterministic_or_nothing(deterministic, tmp_path, monkeypatch):
     """XLA keeps what it tried out for one function, and would use it in another."""
