@@ -16,7 +16,7 @@ def list_files(names: Sequence[str], stdin: Iterable[str]) -> Iterator[str]:
     """Files behind names: a folder stands for the files in it, `-` for the names on `stdin`."""
     for name in names:
         if name == "-":
-            yield from list_files([line.rstrip("\n") for line in stdin if line.strip()], ())
+            yield from list_files([line.rstrip("\r\n") for line in stdin if line.strip()], ())
         elif Path(name).is_dir():
             yield from (
                 str(path)

@@ -40,7 +40,7 @@ def photos(tmp_path):
 def test_folders_and_lists_stand_for_files(photos):
     names = [str(path) for path in sorted(photos.iterdir()) if path.name != ".hidden"]
     assert list(list_files([str(photos)], ())) == names
-    listed = [f"{names[0]}\n", "\n", f"{photos}\n"]
+    listed = [f"{names[0]}\r\n", "\r\n", f"{photos}\n"]
     assert list(list_files(["-", "x.jpg"], listed)) == [names[0], *names, "x.jpg"]
 
 
