@@ -30,7 +30,14 @@ from stn_jax.evaluation.report import FIGURES, write_report
 from stn_jax.evaluation.summary import paired, summarise
 from stn_jax.evaluation.table import PredictionTable, TableError, read_table, write_table
 from stn_jax.evaluation.tabulate import tabulate
-from stn_jax.training.workdir import Run, WorkdirError, read_metrics, read_run, write_atomically
+from stn_jax.training.workdir import (
+    Run,
+    WorkdirError,
+    command_for,
+    read_metrics,
+    read_run,
+    write_atomically,
+)
 
 PREDICTIONS, VALIDATION = "predictions.csv", "predictions_val.csv"
 OTHER_SPLITS = ("val", "train")
@@ -335,18 +342,17 @@ def _known_facts(file: Path) -> dict[str, Any]:
 def _read_other(workdir: Path, ours: Run, split: str) -> tuple[str, PredictionTable]:
     """Name and predictions of a run to compare with."""
     run, file = read_run(workdir), folder_of(workdir, split) / PREDICTIONS
+    evaluate_it = command_for(workdir, "evaluate.py", "--split", split)
     if not may_have_same_photos(ours, run):
         raise WorkdirError(f"--compare {workdir}: it was trained and evaluated on other photos")
     if not file.is_file():
         raise WorkdirError(
-            f"--compare {workdir}: not evaluated on its {split} photos yet: "
-            f"python evaluate.py --workdir {workdir} --split {split}"
+            f"--compare {workdir}: not evaluated on its {split} photos yet: {evaluate_it}"
         )
     present = load_predictor(workdir).fingerprint
     if json.loads(file.with_name(METRICS.name).read_text())["model"]["fingerprint"] != present:
         raise WorkdirError(
-            f"--compare {workdir}: its evaluation is of other weights than it has now: "
-            f"python evaluate.py --workdir {workdir} --split {split}"
+            f"--compare {workdir}: its evaluation is of other weights than it has now: {evaluate_it}"
         )
     return _name_of_other(workdir, ours, run), read_table(file)
 

@@ -20,7 +20,7 @@ from stn_jax.evaluation.calibration import apply_temperature, softmax
 from stn_jax.models import STNClassifier, make_model
 from stn_jax.sampling import theta_to_box
 from stn_jax.training.checkpoint import Weights, restore_best
-from stn_jax.training.workdir import Run, WorkdirError, read_run
+from stn_jax.training.workdir import Run, WorkdirError, command_for, read_run
 
 METRICS = Path("evaluation/metrics.json")
 """Where, in a workdir, an evaluation keeps the temperature and threshold it decided on."""
@@ -267,7 +267,7 @@ def read_answering(workdir: Path, fingerprint: str) -> Answering:
     Raises:
       WorkdirError: when the evaluation's file is damaged.
     """
-    hint = f"python evaluate.py --workdir {workdir}"
+    hint = command_for(workdir, "evaluate.py")
     if not (workdir / METRICS).is_file():
         return Answering(note=f"not evaluated yet, so no threshold is known: {hint}")
     try:

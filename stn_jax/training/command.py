@@ -47,6 +47,7 @@ def main() -> int:
     # Only now: these take seconds, and a mistyped option should not wait for them.
     from stn_jax.training.devices import is_main, join_cluster, use_compilation_cache
     from stn_jax.training.loop import train
+    from stn_jax.training.workdir import command_for
 
     join_cluster(**dataclasses.asdict(command.cluster))
     use_compilation_cache()
@@ -55,7 +56,7 @@ def main() -> int:
         return 0
     if outcome.finished:
         print(f"finished after {outcome.step} steps")
-        print(f"evaluate: python evaluate.py --workdir {outcome.workdir}")
+        print(f"evaluate: {command_for(outcome.workdir, 'evaluate.py')}")
     else:
         at = f"and saved at step {outcome.step}" if outcome.step else "before the first step"
         print(f"stopped {at}; go on with the same command:")

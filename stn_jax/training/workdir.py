@@ -11,6 +11,7 @@ import fcntl
 import importlib.metadata
 import json
 import os
+import shlex
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -70,6 +71,11 @@ class Run:
         return self.data_name == "SYNTHETIC"
 
 
+def command_for(workdir: str | Path, *words: str) -> str:
+    """A command to paste into a shell: a program with its options, and this workdir."""
+    return shlex.join(["python", *words, "--workdir", str(workdir)])
+
+
 def read_run(workdir: str | Path) -> Run:
     """Reads what `start_or_resume` wrote.
 
@@ -80,7 +86,7 @@ def read_run(workdir: str | Path) -> Run:
     if not (workdir / "config.json").is_file():
         raise WorkdirError(
             f"{workdir} holds no run (no config.json in it). "
-            f"Train one: python train.py --config configs/derm.py --workdir {workdir}"
+            f"Train one: {command_for(workdir, 'train.py', '--config', 'configs/derm.py')}"
         )
     try:
         config = stn_jax.config.from_json((workdir / "config.json").read_text())

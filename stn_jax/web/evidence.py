@@ -7,6 +7,7 @@ from typing import Any
 
 from stn_jax.evaluation.predictor import METRICS
 from stn_jax.training.errors import WorkdirError
+from stn_jax.training.workdir import command_for
 
 SHOWN = (
     "split",
@@ -43,7 +44,7 @@ def read_evidence(workdir: Path, fingerprint: str) -> dict[str, Any] | None:
         return None
     except (ValueError, KeyError, TypeError) as error:
         raise WorkdirError(
-            f"{path} is damaged ({error!r}); evaluate again: python evaluate.py --workdir {workdir}"
+            f"{path} is damaged ({error!r}); evaluate again: {command_for(workdir, 'evaluate.py')}"
         ) from error
 
 

@@ -211,8 +211,10 @@ def test_compared_with_another_run_on_the_same_photos(copy, evaluated):
 
 
 def test_compared_with_what_cannot_be_compared(copy, evaluated, trained, make_predictions):
-    with pytest.raises(WorkdirError, match="not evaluated on its test photos yet"):
-        stn_jax.evaluate(copy, compare=[trained])
+    new = copy.parent / "new one"
+    shutil.copytree(trained, new)
+    with pytest.raises(WorkdirError, match=r"not evaluated on its test photos yet: .*/new one'$"):
+        stn_jax.evaluate(copy, compare=[new])
     other = copy.parent / "other"
     shutil.copytree(evaluated, other)
     write_table(make_predictions(22), other / "evaluation/predictions.csv")
@@ -221,12 +223,12 @@ def test_compared_with_what_cannot_be_compared(copy, evaluated, trained, make_pr
 
 
 def test_an_evaluation_of_other_weights_is_not_compared(copy, evaluated, tmp_path):
-    other = tmp_path / "other"
+    other = tmp_path / "other one"
     shutil.copytree(evaluated, other)
     metrics = metrics_of(other)
     metrics["model"]["fingerprint"] = "0" * 64
     (other / "evaluation/metrics.json").write_text(json.dumps(metrics))
-    with pytest.raises(WorkdirError, match="its evaluation is of other weights than it has now"):
+    with pytest.raises(WorkdirError, match=r"evaluation is of other .* than .*/other one'$"):
         stn_jax.evaluate(copy, compare=[other])
 
 

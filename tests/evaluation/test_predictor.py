@@ -157,11 +157,11 @@ def test_an_evaluation_of_other_weights_is_not_used(trained, tmp_path):
 
 
 def test_a_damaged_evaluation_is_said(trained, tmp_path):
-    workdir = tmp_path / "run"
+    workdir = tmp_path / "my run"
     shutil.copytree(trained, workdir)
     (workdir / METRICS).parent.mkdir()
     (workdir / METRICS).write_text("{")
-    with pytest.raises(WorkdirError, match=r"metrics\.json is damaged"):
+    with pytest.raises(WorkdirError, match=r"metrics\.json is damaged .*--workdir '.*/my run'$"):
         load_predictor(workdir)
 
 

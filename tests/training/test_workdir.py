@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import shlex
 import subprocess
 import sys
 
@@ -13,6 +14,7 @@ from stn_jax.training.errors import WorkdirError
 from stn_jax.training.workdir import (
     Run,
     append_metrics,
+    command_for,
     current_versions,
     drop_metrics_after,
     locked,
@@ -155,6 +157,15 @@ def test_no_run_and_damaged_run(run, tmp_path):
     (tmp_path / "run.json").write_text("{")
     with pytest.raises(WorkdirError, match="damaged"):
         read_run(tmp_path)
+
+
+def test_commands_can_be_pasted_whatever_the_workdir_is_called(tmp_path):
+    workdir = tmp_path / "Anna's run"
+    words = ["python", "evaluate.py", "--split", "val", "--workdir", str(workdir)]
+    assert shlex.split(command_for(workdir, "evaluate.py", "--split", "val")) == words
+    with pytest.raises(WorkdirError) as caught:
+        read_run(workdir)
+    assert shlex.split(str(caught.value).partition("Train one: ")[2])[-1] == str(workdir)
 
 
 def test_a_second_trainer_is_refused(tmp_path):

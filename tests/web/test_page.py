@@ -231,10 +231,11 @@ def test_tests_of_other_weights_are_not_shown(workdir, silent_workdir, predictor
 
 @pytest.mark.parametrize("text", ["", "[]", '{"model": {"fingerprint": "f"}}'])
 def test_a_damaged_evaluation_is_named(tmp_path, text):
-    (tmp_path / METRICS).parent.mkdir()
-    (tmp_path / METRICS).write_text(text)
-    with pytest.raises(WorkdirError, match=r"metrics\.json is damaged .*evaluate again"):
-        read_evidence(tmp_path, "f")
+    workdir = tmp_path / "my run"
+    (workdir / METRICS).parent.mkdir(parents=True)
+    (workdir / METRICS).write_text(text)
+    with pytest.raises(WorkdirError, match=r"metrics\.json is damaged .*evaluate again: .*my run'$"):
+        read_evidence(workdir, "f")
 
 
 def test_reasons_for_people_name_no_options():
