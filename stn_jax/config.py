@@ -11,6 +11,7 @@ import functools
 import json
 import math
 import operator
+import sys
 import traceback
 import types
 import typing
@@ -605,10 +606,13 @@ def read_file(path: str | Path) -> Callable[..., Config]:
     if not path.is_file():
         known = ", ".join(known_files())
         raise ConfigError(f"--config {path}: no such file. Known configurations: {known}")
-    module = types.ModuleType(path.stem)
+    # A name that hides no other module; dataclasses and type hints look their own up by it.
+    module = types.ModuleType(f"{path.stem} (configuration)")
     module.__file__ = str(path)
+    sys.modules[module.__name__] = module
     with _explained(path):
-        exec(compile(path.read_text(), str(path), "exec"), module.__dict__)
+        # From bytes, Python finds their encoding as for any of its files.
+        exec(compile(path.read_bytes(), str(path), "exec"), module.__dict__)
     get_config = getattr(module, "get_config", None)
     if not callable(get_config):
         raise ConfigError(f"--config {path}: the file must define get_config() -> stn_jax.Config")
@@ -660,7 +664,7 @@ def differences(a: Any, b: Any, prefix: str = "") -> dict[str, tuple[Any, Any]]:
 def _line_of(error: Exception, path: Path) -> str:
     """The last line of the file that the error passed through, as `, line 7`."""
     if isinstance(error, SyntaxError):
-        return f", line {error.lineno}"
+        return f", line {error.lineno}" if error.lineno else ""
     frames = traceback.extract_tb(error.__traceback__)
     lines = [frame.lineno for frame in frames if frame.filename == str(path)]
     return f", line {lines[-1]}" if lines else ""

@@ -1,6 +1,11 @@
+import codecs
 import copy
 import dataclasses
+import json
 import math
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -17,6 +22,8 @@ from stn_jax.config import (
     natural_view_shrink,
 )
 
+CALLED = "from stn_jax.config import Config\n\ndef get_config():\n    return Config(name='ä')\n"
+"""A configuration whose name is no ASCII."""
 CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("[!_]*.py"))
 
 
@@ -54,6 +61,7 @@ def test_differences_name_the_options():
         ("get_config = 3\n", r"must define get_config\(\)"),
         ("def get_config():\n    return {}\n", r"get_config\(\) returned dict, not Config"),
         ("def get_config(:\n", "line 1: SyntaxError"),
+        ("# coding: no-such\n", r"broken\.py: SyntaxError: unknown encoding"),
         ("\n\nimport no_such_module\n", "line 3: ModuleNotFoundError: No module named"),
         ("def get_config():\n    return {}['a']\n", "line 2: KeyError: 'a'"),
         (
@@ -69,6 +77,44 @@ def test_configuration_file_that_cannot_be_used(tmp_path, text, message):
     with pytest.raises(ConfigError, match=message) as caught:
         stn_jax.config.load(path)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        codecs.BOM_UTF8 + CALLED.encode(),
+        b"# coding: latin-1\n" + CALLED.encode("latin-1"),
+    ],
+)
+def test_a_configuration_is_read_as_any_file_of_python_is(tmp_path, text):
+    (tmp_path / "own.py").write_bytes(text)
+    assert stn_jax.config.load(tmp_path / "own.py").name == "ä"
+
+
+def test_a_configuration_is_read_whatever_the_locale(tmp_path):
+    (tmp_path / "own.py").write_text(CALLED, encoding="utf-8")
+    code = "import sys, stn_jax.config as c; print(ascii(c.load(sys.argv[1]).name))"
+    plain = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    read = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "own.py")],
+        capture_output=True,
+        text=True,
+        env=os.environ | plain,
+    )
+    assert read.stdout == "'\\xe4'\n", read.stderr
+
+
+def test_a_configuration_may_define_dataclasses_with_postponed_annotations(tmp_path):
+    (tmp_path / "json.py").write_text(
+        "from __future__ import annotations\n"
+        "import dataclasses\nimport typing\nfrom stn_jax.config import Config\n\n"
+        "@dataclasses.dataclass\nclass Mine:\n    count: int = 3\n\n"
+        "def get_config():\n"
+        "    assert typing.get_type_hints(Mine) == {'count': int}\n"
+        "    return Config(name=str(Mine()))\n"
+    )
+    assert stn_jax.config.load(tmp_path / "json.py").name == "Mine(count=3)"
+    assert sys.modules["json"] is json
 
 
 def test_missing_configuration_file_lists_the_ones_there_are(monkeypatch):

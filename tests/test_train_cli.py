@@ -70,6 +70,21 @@ def test_help_says_what_the_file_asks_for(monkeypatch, capsys):
     assert "--task" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("signature", "listed"), [("", False), ("wide: bool = False, *, deep_ones: int = 3", True)]
+)
+def test_help_lists_what_a_file_takes_though_it_documents_nothing(
+    monkeypatch, capsys, tmp_path, signature, listed
+):
+    path = tmp_path / "own.py"
+    path.write_text(f"import stn_jax\n\ndef get_config({signature}):\n    return stn_jax.Config()\n")
+    assert run(monkeypatch, "--config", str(path), "--help") == 0
+    text = capsys.readouterr().out
+    assert ("--deep-ones INT" in text) == listed
+    assert "own.py: None" not in text
+    assert "Batches to train on. (default: 10000)" in text
+
+
 def test_help_lists_every_option_with_its_meaning(monkeypatch, capsys):
     assert run(monkeypatch, "--config", DERM, "--help") == 0
     text = capsys.readouterr().out

@@ -1,10 +1,12 @@
 """The command line of train.py."""
 
 import argparse
+import contextlib
 import dataclasses
 import inspect
 import shlex
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -64,6 +66,12 @@ def main() -> int:
     return 0
 
 
+def _print_own_help(get_config: Callable[..., Config], path: Path) -> None:
+    """Prints what a configuration file is about, and the options that are its own."""
+    with contextlib.suppress(SystemExit):
+        tyro.cli(get_config, args=["--help"], prog=shlex.join(["train.py", "--config", str(path)]))
+
+
 def parse(arguments: list[str]) -> Command:
     """Reads the configuration file that is named, and the options that change it.
 
@@ -77,11 +85,15 @@ def parse(arguments: list[str]) -> Command:
     options, others, about = Config(), arguments, ""
     if path is not None:
         get_config = stn_jax.config.read_file(path)
+        own = bool(inspect.signature(get_config).parameters)
+        if own and {"-h", "--help"} & set(arguments):
+            _print_own_help(get_config, path)
         # First what the file asks for, because other values follow from it.
         options, others = tyro.cli(
             get_config, args=arguments, prog="train.py", add_help=False, return_unknown_args=True
         )
-        about = f"\n\n{path}: {inspect.getdoc(get_config)}"
+        if not own and (documentation := inspect.getdoc(get_config)):
+            about = f"\n\n{path}: {documentation}"
     command = tyro.cli(
         Command,
         default=Command(config=path, workdir=None, cluster=Cluster(), options=options),
