@@ -104,8 +104,9 @@ def test_a_configuration_is_read_whatever_the_locale(tmp_path):
     assert read.stdout == "'\\xe4'\n", read.stderr
 
 
-def test_a_configuration_may_define_dataclasses_with_postponed_annotations(tmp_path):
-    (tmp_path / "json.py").write_text(
+@pytest.mark.parametrize("name", ["own.py", "json.py"])
+def test_a_configuration_may_define_dataclasses_with_postponed_annotations(tmp_path, name):
+    (tmp_path / name).write_text(
         "from __future__ import annotations\n"
         "import dataclasses\nimport typing\nfrom stn_jax.config import Config\n\n"
         "@dataclasses.dataclass\nclass Mine:\n    count: int = 3\n\n"
@@ -113,7 +114,7 @@ def test_a_configuration_may_define_dataclasses_with_postponed_annotations(tmp_p
         "    assert typing.get_type_hints(Mine) == {'count': int}\n"
         "    return Config(name=str(Mine()))\n"
     )
-    assert stn_jax.config.load(tmp_path / "json.py").name == "Mine(count=3)"
+    assert stn_jax.config.load(tmp_path / name).name == "Mine(count=3)"
     assert sys.modules["json"] is json
 
 

@@ -12,6 +12,7 @@ def obtain(
 ) -> Path:
     """Returns `directory`, after building it where it is absent or damaged.
 
+    Where nothing is to be built, nothing is written: a cache that can only be read will do.
     It is built under another name and renamed when complete, so an interruption leaves nothing
     that could be taken for the result. Of several processes one builds and the others wait.
 
@@ -20,9 +21,16 @@ def obtain(
       build: fills the empty directory that it is given.
       is_whole: tells whether an existing directory can be used.
     """
+
+    def is_there() -> bool:
+        return directory.is_dir() and is_whole(directory)
+
+    # A whole one never changes, so it needs no lock, which could not be made on a read-only disk.
+    if is_there():
+        return directory
     directory.parent.mkdir(parents=True, exist_ok=True)
     with _locked(directory.with_name(f"{directory.name}.lock")):
-        if directory.is_dir() and is_whole(directory):
+        if is_there():
             return directory
         # Nobody else is at work under the lock: what lies here was left by a killed process.
         partial = directory.with_name(f"{directory.name}.partial")

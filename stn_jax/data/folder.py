@@ -7,6 +7,7 @@ Three layouts are understood:
     ROOT/photos.csv                        columns file, label; optional split, group, any other
 """
 
+import contextlib
 import csv
 import dataclasses
 import os
@@ -84,10 +85,8 @@ def list_photos(root: str | os.PathLike) -> Listing:
     root = Path(root)
     if not root.is_dir():
         raise DataError(f"--data.root {root}: no such folder; {EXPECTED}")
-    try:
+    with explained():
         listing = _list_table(root) if (root / TABLE).is_file() else _list_folders(root)
-    except OSError as error:
-        raise DataError(f"{error.filename}: cannot be read ({error.strerror})") from error
     if len(listing.classes) < 2:
         raise DataError(
             f"--data.root {root}: only one class, {listing.classes[0]}; a classifier needs two or "
@@ -100,6 +99,15 @@ def list_photos(root: str | os.PathLike) -> Listing:
                 "spellings: merge them, or rename one"
             )
     return listing
+
+
+@contextlib.contextmanager
+def explained() -> Iterator[None]:
+    """Names the file or folder that the system does not let us read, as a `DataError`."""
+    try:
+        yield
+    except OSError as error:
+        raise DataError(f"{error.filename}: cannot be read ({error.strerror})") from error
 
 
 def _spellings(names: Iterable[str]) -> dict[str, list[str]]:

@@ -5,6 +5,7 @@ minutes.
 """
 
 import concurrent.futures
+import contextlib
 import hashlib
 import json
 import os
@@ -23,7 +24,7 @@ def hash_files(root: Path, files: Sequence[str], *, index: Path) -> list[str]:
       root: folder of the files.
       files: paths relative to it.
       index: file that keeps hashes with the size and time stamp they belong to; made if absent,
-        and of no consequence if damaged.
+        and of no consequence if damaged, or where it cannot be written.
     """
     known = _read(index)
 
@@ -57,7 +58,11 @@ def _read(index: Path) -> dict[str, list]:
 
 
 def _write(index: Path, hashes: dict[str, list]) -> None:
-    index.parent.mkdir(parents=True, exist_ok=True)
     temporary = index.with_name(f"{index.name}.{os.getpid()}")
-    temporary.write_text(json.dumps(hashes))
-    temporary.replace(index)
+    try:
+        index.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_text(json.dumps(hashes))
+        temporary.replace(index)
+    except OSError:
+        with contextlib.suppress(OSError):
+            temporary.unlink()

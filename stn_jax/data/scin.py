@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 
 from stn_jax.config import ScinConfig
 from stn_jax.data.errors import DataError
-from stn_jax.data.folder import Entry, Listing, read_rows, why_not
+from stn_jax.data.folder import Entry, Listing, explained, read_rows, why_not
 
 CASES, LABELS, IMAGES = "scin_cases.csv", "scin_labels.csv", "images"
 EXPECTED = (
@@ -40,8 +40,13 @@ def list_scin(root: Path, config: ScinConfig) -> Listing:
     reported skin type, age and sex, and the skin tone that US graders saw, become metadata.
 
     Raises:
-      DataError: when tables or columns are missing, or a condition has no case.
+      DataError: when tables or columns are missing or unreadable, or a condition has no case.
     """
+    with explained():
+        return _list(root, config)
+
+
+def _list(root: Path, config: ScinConfig) -> Listing:
     for table in (CASES, LABELS):
         if not (root / table).is_file():
             raise DataError(f"--data.root {root}: no {table} in it; {EXPECTED}")

@@ -419,6 +419,17 @@ def test_a_cache_that_cannot_be_written_is_an_error_that_names_the_option(data, 
         prepare(blocked)
 
 
+def test_a_cache_that_can_only_be_read_will_do(data, monkeypatch):
+    before = prepare(data)
+
+    def refuse(path, *args, **options):
+        raise OSError(30, "Read-only file system", str(path))
+
+    for name in ("mkdir", "write_text", "write_bytes", "unlink"):
+        monkeypatch.setattr(Path, name, refuse)
+    assert everything(prepare(data)).keys() == everything(before).keys()
+
+
 def test_too_little_disk_is_said_before_anything_is_read(data, monkeypatch):
     usage = shutil.disk_usage("/")._replace(free=1000)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)

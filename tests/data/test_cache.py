@@ -28,6 +28,14 @@ def test_what_is_there_is_not_built_again(tmp_path):
     assert len(built) == 1
 
 
+def test_what_is_there_is_found_where_nothing_can_be_written(tmp_path):
+    cache.obtain(tmp_path / "set", build=write_whole, is_whole=is_whole)
+    (tmp_path / "set.lock").unlink()
+    (tmp_path / "set.lock").mkdir()  # so that even root cannot open it
+    found = cache.obtain(tmp_path / "set", build=write_whole, is_whole=is_whole)
+    assert is_whole(found)
+
+
 def test_what_is_damaged_is_built_again(tmp_path):
     (tmp_path / "set").mkdir()
     (tmp_path / "set" / "part").write_text("who")

@@ -70,6 +70,10 @@ def test_a_damaged_index_is_of_no_consequence(root, damage):
     assert hashes(root) == true_hashes(root)
 
 
+def test_an_index_that_cannot_be_written_is_of_no_consequence(root):
+    assert hash_files(root, ["a"], index=root / "b" / "index.json") == true_hashes(root)[:1]
+
+
 def test_what_cannot_be_read_says_so(root):
     (root / "b").unlink()
     found = hashes(root)

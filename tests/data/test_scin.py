@@ -182,6 +182,20 @@ def test_missing_tables_and_columns_are_errors_that_say_where_to_get_them(releas
         resolve_source(DataConfig(source="scin", root=str(root / "absent")))
 
 
+def test_a_table_that_may_not_be_read_is_named(release, tmp_path, monkeypatch):
+    root, opening = release.write(), Path.open
+
+    def refusing(path, *args, **options):
+        if path.name == "scin_labels.csv":
+            raise PermissionError(13, "Permission denied", str(path))
+        return opening(path, *args, **options)
+
+    monkeypatch.setattr(Path, "open", refusing)
+    data = DataConfig(source="scin", root=str(root), cache_dir=str(tmp_path / "cache"))
+    with pytest.raises(DataError, match=r"/scin_labels\.csv: cannot be read \(Permission denied\)"):
+        prepare(data)
+
+
 def test_senseless_options_are_refused():
     with pytest.raises(ConfigError, match=r"--data\.scin\.conditions needs two or more"):
         ScinConfig(conditions=("Eczema", "Eczema"))
