@@ -25,7 +25,7 @@ from stn_jax.evaluation.console import print_summary
 from stn_jax.evaluation.decision import decide
 from stn_jax.evaluation.gallery import make_galleries
 from stn_jax.evaluation.letters import undrawable
-from stn_jax.evaluation.predictor import METRICS, Predictor, load_predictor
+from stn_jax.evaluation.predictor import METRICS, OTHER_MODEL, Predictor, load_predictor
 from stn_jax.evaluation.report import FIGURES, write_report
 from stn_jax.evaluation.summary import paired, summarise
 from stn_jax.evaluation.table import PredictionTable, TableError, read_table, write_table
@@ -352,7 +352,7 @@ def _read_other(workdir: Path, ours: Run, split: str) -> tuple[str, PredictionTa
     present = load_predictor(workdir).fingerprint
     if json.loads(file.with_name(METRICS.name).read_text())["model"]["fingerprint"] != present:
         raise WorkdirError(
-            f"--compare {workdir}: its evaluation is of other weights than it has now: {evaluate_it}"
+            f"--compare {workdir}: its evaluation is of {OTHER_MODEL} than now: {evaluate_it}"
         )
     return _name_of_other(workdir, ours, run), read_table(file)
 

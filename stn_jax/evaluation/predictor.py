@@ -24,9 +24,14 @@ from stn_jax.training.workdir import Run, WorkdirError, command_for, read_run
 
 METRICS = Path("evaluation/metrics.json")
 """Where, in a workdir, an evaluation keeps the temperature and threshold it decided on."""
+OTHER_MODEL = "other weights, or of other options of the model"
+"""What an evaluation is of whose fingerprint is not the predictor's."""
 CHUNK = 8
 """Photos in every call of the compiled model, filled up where there are fewer. One shape means one
 program, so how many photos are asked for together can never change an answer."""
+
+_OF_PHOTOS = ("photo_size", "fit", "rotate_to_fit")
+"""Options of the data that say how a photo is brought to size."""
 
 PhotoSource = str | os.PathLike | bytes | UInt8[np.ndarray, "height width channel"]
 """A path, the content of a file, or pixels."""
@@ -105,7 +110,8 @@ class Predictor:
       step: the step its weights are from.
       by_validation: whether they were chosen by it; otherwise they are the newest.
       answering: how probabilities become answers.
-      fingerprint: of the weights, hexadecimal.
+      fingerprint: of all that decides what is read from a photo, hexadecimal: the weights, the
+        options of the model, and how photos are brought to size.
     """
 
     def __init__(self, run: Run, weights: Weights, *, answering: Answering):
@@ -113,7 +119,7 @@ class Predictor:
         self.step = weights.step
         self.by_validation = weights.by_validation
         self.answering = answering
-        self.fingerprint = _fingerprint(weights.variables)
+        self.fingerprint = _fingerprint(weights.variables, run)
         self._variables = weights.variables
         self._model = make_model(
             run.config.model,
@@ -262,7 +268,7 @@ def load_predictor(workdir: str | Path) -> Predictor:
 
 
 def read_answering(workdir: Path, fingerprint: str) -> Answering:
-    """What the evaluation of these very weights decided; never answer where there was none.
+    """What the evaluation of this very model decided; never answer where there was none.
 
     Raises:
       WorkdirError: when the evaluation's file is damaged.
@@ -273,7 +279,7 @@ def read_answering(workdir: Path, fingerprint: str) -> Answering:
     try:
         metrics = json.loads((workdir / METRICS).read_text())
         if metrics["model"]["fingerprint"] != fingerprint:
-            return Answering(note=f"the evaluation is of other weights; evaluate again: {hint}")
+            return Answering(note=f"the evaluation is of {OTHER_MODEL}; evaluate again: {hint}")
         selective = metrics["selective"]
         return Answering(
             # Without validation photos none was fitted.
@@ -293,8 +299,12 @@ def chunks(split: Split) -> Iterator[list[dict[str, Any]]]:
         yield [split[i] for i in range(start, min(start + CHUNK, len(split)))]
 
 
-def _fingerprint(variables: PyTree) -> str:
-    digest = hashlib.sha256()
+def _fingerprint(variables: PyTree, run: Run) -> str:
+    config = run.config
+    options = {name: getattr(config.data, name) for name in _OF_PHOTOS}
+    # Whoever edits a run's configuration makes another model of the same weights.
+    options |= dataclasses.asdict(config.model) | {"precision": config.train.precision}
+    digest = hashlib.sha256(json.dumps([options, run.mean_color], sort_keys=True).encode())
     for path, leaf in jax.tree_util.tree_leaves_with_path(variables):
         array = np.ascontiguousarray(leaf)
         digest.update(f"{jax.tree_util.keystr(path)} {array.shape} {array.dtype}".encode())

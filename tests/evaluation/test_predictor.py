@@ -156,6 +156,38 @@ def test_an_evaluation_of_other_weights_is_not_used(trained, tmp_path):
     assert "other weights" in predictor.answering.note
 
 
+@pytest.mark.parametrize(
+    ("part", "option", "value"),
+    [
+        ("model", "antialias", True),
+        ("train", "precision", "bfloat16"),
+        ("data", "fit", "stretch"),
+    ],
+)
+def test_a_threshold_is_not_used_once_options_of_the_model_are_edited(
+    trained, tmp_path, part, option, value
+):
+    workdir = tmp_path / "run"
+    shutil.copytree(trained, workdir)
+    found = {
+        "model": {"fingerprint": load_predictor(workdir).fingerprint},
+        "temperature": 1.0,
+        "selective": {"threshold": 0.5},
+    }
+    (workdir / METRICS).parent.mkdir()
+    (workdir / METRICS).write_text(json.dumps(found))
+    assert load_predictor(workdir).answering.threshold == 0.5
+    config = json.loads((workdir / "config.json").read_text())
+    config["train"]["steps"] += 1
+    (workdir / "config.json").write_text(json.dumps(config))
+    assert load_predictor(workdir).answering.threshold == 0.5
+    config[part][option] = value
+    (workdir / "config.json").write_text(json.dumps(config))
+    answering = load_predictor(workdir).answering
+    assert answering.threshold is None
+    assert "other options of the model; evaluate again" in answering.note
+
+
 def test_a_damaged_evaluation_is_said(trained, tmp_path):
     workdir = tmp_path / "my run"
     shutil.copytree(trained, workdir)
