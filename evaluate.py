@@ -45,6 +45,7 @@ def main() -> int:
     if (command.workdir is None) == (command.from_predictions is None):
         raise ConfigError("give either --workdir RUN or --from-predictions FILE")
     if command.from_predictions is not None:
+        _refuse_what_needs_a_model(command)
         evaluate_predictions(command.from_predictions, **wanted)
     else:
         evaluate(
@@ -56,6 +57,12 @@ def main() -> int:
             **wanted,
         )
     return 0
+
+
+def _refuse_what_needs_a_model(command: Command) -> None:
+    for option in ("split", "masks", "compare", "data_root"):
+        if getattr(command, option) != getattr(Command, option):
+            raise ConfigError(f"--{option.replace('_', '-')} needs --workdir, not a table")
 
 
 if __name__ == "__main__":

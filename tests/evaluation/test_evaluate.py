@@ -481,6 +481,10 @@ def test_letters_that_figures_cannot_show_are_said(copy, capsys, monkeypatch):
         ([], "either --workdir"),
         (["--workdir", "nowhere"], "nowhere holds no run"),
         (["--from-predictions", "nowhere.csv"], "nowhere.csv: not a table of predictions"),
+        (["--from-predictions", "nowhere.csv", "--split", "val"], "--split needs --workdir"),
+        (["--from-predictions", "nowhere.csv", "--compare", "other"], "--compare needs --workdir"),
+        (["--from-predictions", "nowhere.csv", "--masks", "folder"], "--masks needs --workdir"),
+        (["--from-predictions", "nowhere.csv", "--data-root", "x"], "--data-root needs --workdir"),
         (["--workdir", "nowhere", "--target-error", "1.5"], "--target-error 1.5 must be in (0, 1)"),
     ],
 )
