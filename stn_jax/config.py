@@ -15,7 +15,7 @@ import sys
 import traceback
 import types
 import typing
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -383,7 +383,12 @@ def check(config: Config) -> None:
     if train.zoom_schedule.steps and model.transform != "attention":
         raise ConfigError("--train.zoom-schedule.steps needs --model.transform attention")
     if model.transform in ("affine", "projective", "tps") and model.head == "dense":
-        _check_unused(model)
+        names, needed = ("scale", "scale_bounds", "keep_inside"), "--model.head heatmap or "
+        _check_unused(model, "model", names, f"{needed}--model.transform attention")
+    if model.transform != "tps":
+        _check_unused(model, "model", ("control_points",), "--model.transform tps")
+    if not train.glimpses:
+        _check_unused(train, "train", ("explore",), "--train.glimpses")
     schedule = train.zoom_schedule
     if schedule.low > min(schedule.high_from, schedule.high_to):
         raise ConfigError(
@@ -391,6 +396,9 @@ def check(config: Config) -> None:
         )
     if schedule.release is not None and schedule.release < 0:
         raise ConfigError(f"--train.zoom-schedule.release {schedule.release} must be at least 0")
+    if not schedule.steps:
+        names = ("high_from", "high_to", "low", "jitter", "release")
+        _check_unused(schedule, "train.zoom_schedule", names, "--train.zoom-schedule.steps")
     low, high = model.scale_bounds
     if not 0 < low < 1 < high < math.inf:
         raise ConfigError(f"--model.scale-bounds {low} {high} must be below and above 1")
@@ -419,14 +427,13 @@ def check(config: Config) -> None:
         raise ConfigError(f"--model.dropout {model.dropout} must be in [0, 1)")
 
 
-def _check_unused(model: ModelConfig) -> None:
-    """Refuses what a dense layer that gives all of theta does not look at."""
-    for name in ("scale", "scale_bounds", "keep_inside"):
-        default = getattr(ModelConfig, name)
-        if getattr(model, name) != default:
+def _check_unused(part: Any, prefix: str, names: Sequence[str], needed: str) -> None:
+    """Refuses other values than the defaults of options that nothing reads without another."""
+    for name in names:
+        default = getattr(type(part), name)
+        if getattr(part, name) != default:
             raise ConfigError(
-                f"{_flag('model', name)} needs --model.head heatmap or --model.transform "
-                f"attention; without, leave it at its default, {default}"
+                f"{_flag(prefix, name)} needs {needed}; without, leave it at its default, {default}"
             )
 
 

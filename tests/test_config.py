@@ -146,6 +146,18 @@ def test_missing_configuration_file_lists_the_ones_there_are(monkeypatch):
         ),
         ({"model": ModelConfig(transform="tps", scale=0.5)}, "--model.scale needs"),
         (
+            {"model": ModelConfig(control_points=6)},
+            "--model.control-points needs --model.transform tps; without, leave .* default, 4",
+        ),
+        ({"train": TrainConfig(explore=0.5)}, "--train.explore needs --train.glimpses"),
+        (
+            {
+                "model": ModelConfig(transform="attention"),
+                "train": TrainConfig(zoom_schedule=ZoomScheduleConfig(low=0.3)),
+            },
+            "--train.zoom-schedule.low needs --train.zoom-schedule.steps",
+        ),
+        (
             {"train": TrainConfig(zoom_schedule=ZoomScheduleConfig(low=0.5))},
             "--train.zoom-schedule.low 0.5 must be at most high-from and high-to",
         ),

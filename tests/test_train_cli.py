@@ -77,7 +77,9 @@ def test_help_lists_what_a_file_takes_though_it_documents_nothing(
     monkeypatch, capsys, tmp_path, signature, listed
 ):
     path = tmp_path / "own.py"
-    path.write_text(f"import stn_jax\n\ndef get_config({signature}):\n    return stn_jax.Config()\n")
+    path.write_text(
+        f"import stn_jax\n\ndef get_config({signature}):\n    return stn_jax.Config()\n"
+    )
     assert run(monkeypatch, "--config", str(path), "--help") == 0
     text = capsys.readouterr().out
     assert ("--deep-ones INT" in text) == listed

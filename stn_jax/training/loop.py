@@ -383,7 +383,9 @@ class Trainer:
         counts = ", ".join(f"{len(split)} {name}" for name, split in self._dataset.splits.items())
         device = jax.devices()[0]
         steps = self._config.steps
-        begin = f"resuming at step {step} of {steps}" if step else f"starting a run of {steps} steps"
+        begin = (
+            f"resuming at step {step} of {steps}" if step else f"starting a run of {steps} steps"
+        )
         return (
             f"{self._dataset.name}: {counts} photos of {' '.join(self._dataset.classes)}\n"
             f"{self._weights:,} weights on {jax.device_count()} x {device.device_kind}; "

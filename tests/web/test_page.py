@@ -234,7 +234,9 @@ def test_a_damaged_evaluation_is_named(tmp_path, text):
     workdir = tmp_path / "my run"
     (workdir / METRICS).parent.mkdir(parents=True)
     (workdir / METRICS).write_text(text)
-    with pytest.raises(WorkdirError, match=r"metrics\.json is damaged .*evaluate again: .*my run'$"):
+    with pytest.raises(
+        WorkdirError, match=r"metrics\.json is damaged .*evaluate again: .*my run'$"
+    ):
         read_evidence(workdir, "f")
 
 
