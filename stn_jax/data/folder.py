@@ -79,8 +79,8 @@ def list_photos(root: str | os.PathLike) -> Listing:
     """Lists the photos under `root` in whichever of the three layouts it has.
 
     Raises:
-      DataError: when the folder is absent, empty, unreadable, of no known layout, has fewer than two
-        classes, or one class under two spellings.
+      DataError: when the folder is absent, empty, unreadable, of no known layout, or has fewer than
+        two classes, or one under two spellings.
     """
     root = Path(root)
     if not root.is_dir():
