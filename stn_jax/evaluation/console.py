@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from stn_jax.evaluation.metrics import commonest
 from stn_jax.evaluation.words import answers_always, number, percent, promised
 
 
@@ -62,7 +63,13 @@ def _interval(interval: Mapping[str, Any], text: Any) -> str:
 
 
 def _remarks(metrics: Mapping[str, Any]) -> Iterator[str]:
-    chosen, stn = metrics["selective"], metrics["stn"]
+    chosen, stn, n = metrics["selective"], metrics["stn"], metrics["n"]
+    if n:
+        name, count = commonest(metrics["class_counts"])
+        yield (
+            f"Always calling it the commonest, {name}, would be right for {count} of {n} "
+            f"({percent(count / n)})."
+        )
     if chosen["threshold"] is not None:
         when = f"Answers from {100 * chosen['threshold']:.1f} % sure on"
         if answers_always(chosen["threshold"], metrics["classes"]):
@@ -90,16 +97,16 @@ def _remarks(metrics: Mapping[str, Any]) -> Iterator[str]:
     for name, baseline in stn["baselines"].items():
         words = {"centre": "a fixed centre crop", "whole": "the whole photo, shrunk"}[name]
         yield (
-            f"The same weights on {words}: {baseline['correct']} of {metrics['n']} right "
+            f"The same weights on {words}: {baseline['correct']} of {n} right "
             f"({percent(baseline['accuracy']['value'])})."
         )
     others = [
-        f"{other['name']}, trained by itself: {other['correct']} of {metrics['n']} "
+        f"{other['name']}, trained by itself: {other['correct']} of {n} "
         f"({percent(other['accuracy']['value'])})"
         for other in metrics.get("compared", ())
     ]
     if others:
         yield (
-            f"With {metrics['crop']} {metrics['correct']} of {metrics['n']} right "
+            f"With {metrics['crop']} {metrics['correct']} of {n} right "
             f"({percent(metrics['accuracy']['value'])}); {'; '.join(others)}."
         )

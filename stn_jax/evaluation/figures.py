@@ -438,19 +438,22 @@ def baselines_figure(summary: Mapping[str, Any]) -> Figure | None:
         axes.annotate(
             text, (value, row), xytext=(0, 8), textcoords="offset points", ha="center", fontsize=9
         )
-    chance = 1 / len(summary["classes"])
+    chance = metrics.commonest(summary["class_counts"])[1] / summary["n"]
     axes.axvline(chance, color=GREY, linestyle=":", linewidth=1.2)
+    axes.set_yticks(range(len(rows)), [name for name, _, _ in rows])
+    axes.set_ylim(len(rows) - 0.5, -0.75)
+    left = max(0, min(chance, *(a["low"] for _, a, _ in rows)) - 0.06)
+    axes.set_xlim(left, 1.03)
+    on_left = chance > (left + 1.03) / 2
     axes.annotate(
-        "guessing",
+        "always the commonest class",
         (chance, len(rows) - 0.5),
-        xytext=(3, 3),
+        xytext=(-3 if on_left else 3, 3),
+        ha="right" if on_left else "left",
         textcoords="offset points",
         fontsize=8,
         color=GREY,
     )
-    axes.set_yticks(range(len(rows)), [name for name, _, _ in rows])
-    axes.set_ylim(len(rows) - 0.5, -0.75)
-    axes.set_xlim(max(0, min(chance, *(a["low"] for _, a, _ in rows)) - 0.06), 1.03)
     axes.xaxis.set_major_formatter(_percent())
     axes.set_xlabel("right (bars: 95 % interval)")
     return figure

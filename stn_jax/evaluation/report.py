@@ -10,6 +10,7 @@ from typing import Any
 
 import jinja2
 
+from stn_jax.evaluation.metrics import commonest
 from stn_jax.evaluation.words import answers_always, isolated, number, percent, promised
 
 REPORT = "report.html"
@@ -112,5 +113,6 @@ _TEMPLATES.filters |= {
     "range": _range,
     "number": number,
     "isolated": isolated,
+    "commonest": commonest,
 }
 _TEMPLATES.tests["always"] = answers_always

@@ -5,6 +5,7 @@ from typing import Any
 
 import flask
 
+from stn_jax.evaluation.metrics import commonest
 from stn_jax.evaluation.predictor import Predictor
 from stn_jax.evaluation.words import answers_always, isolated, promised
 from stn_jax.web.answerer import Answerer
@@ -48,6 +49,7 @@ def make_app(
         "between": between,
         "chance": chance,
         "choices": choices,
+        "commonest": commonest,
         "isolated": isolated,
         "promised": promised,
         "share": share,

@@ -466,6 +466,22 @@ def test_summary_is_printed_with_counts(copy, capsys):
     assert "report.html" in printed
 
 
+def test_calling_every_photo_the_commonest_stands_beside_the_rate(
+    make_predictions, tmp_path, capsys
+):
+    table = make_predictions(60, classes=("eczema", "psoriasis"))
+    unbalanced = np.concatenate(
+        [np.flatnonzero(table.label == 1), np.flatnonzero(table.label == 0)[:6]]
+    )
+    write_table(table.rows(unbalanced), tmp_path / "mine.csv")
+    evaluate_predictions(tmp_path / "mine.csv")
+    words = "Always calling it the commonest, {}, would be right for 30 of 36 (83.3 %)."
+    report = (tmp_path / "report.html").read_text()
+    assert words.format("<bdi>psoriasis</bdi>") in report
+    assert "Guessing" not in report
+    assert words.format("psoriasis") in " ".join(capsys.readouterr().out.split())
+
+
 def test_letters_that_figures_cannot_show_are_said(copy, capsys, monkeypatch):
     monkeypatch.setattr(
         "stn_jax.evaluation.evaluate.undrawable", lambda classes: f"疹 of {' '.join(classes)}"

@@ -85,6 +85,15 @@ def test_confusion_figure_shows_the_counts(predictions):
     assert all(str(count) in shown for row in summary["confusion"] for count in row)
 
 
+def test_the_zoom_is_compared_with_always_calling_the_commonest(predictions):
+    table = predictions[0]
+    unbalanced = table.rows(np.flatnonzero((table.label == 1) | (np.arange(200) < 50)))
+    figure = figures.baselines_figure(summarise(unbalanced, repeats=20))
+    (line,) = (line for line in figure.axes[0].lines if line.get_linestyle() == ":")
+    assert line.get_xdata()[0] == 100 / 125
+    assert "always the commonest class" in texts(figure)
+
+
 def test_what_is_undefined_is_not_drawn(tmp_path):
     table = make_table(
         classes=("a", "b"), file=["1", "2"], label=[0, 0], raw=np.array([[0.9, 0.1], [0.3, 0.7]])

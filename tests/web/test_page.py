@@ -70,8 +70,9 @@ def test_what_calling_every_photo_the_commonest_would_reach_stands_beside_the_ra
     counts = evidence["class_counts"] | {evidence["classes"][1]: 100}
     shown = {"class_counts": counts, "n": 100 + counts[evidence["classes"][0]]}
     text = build(evidence=evidence | shown).test_client().get("/").text
-    wanted = f"commonest, {evidence['classes'][1]}, would be right for "
-    assert wanted + f"{10000 / shown['n']:.1f} %" in " ".join(text.split())
+    wanted = f"commonest, <bdi>{evidence['classes'][1]}</bdi>, would be right for "
+    rate = f"100 of {shown['n']} ({10000 / shown['n']:.1f} %)"
+    assert wanted + rate in " ".join(text.split())
 
 
 @pytest.mark.parametrize(
