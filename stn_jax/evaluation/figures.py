@@ -4,6 +4,7 @@ Every figure is made of a table of predictions and the metrics computed from it.
 and Ito's; what a colour says, a marker or a line style says too.
 """
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ import numpy as np
 from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.legend import Legend
+from matplotlib.text import Text
 
 from stn_jax.drawing import MARK, MARK_COLOR
 from stn_jax.evaluation import metrics, selective
@@ -24,16 +27,18 @@ from stn_jax.evaluation.letters import families
 from stn_jax.evaluation.table import PredictionTable
 from stn_jax.evaluation.words import promised
 
-BLUE, ORANGE, GREEN, PURPLE, SKY, GREY = (
+BLUE, ORANGE, GREEN, PURPLE, SKY, GREY, AMBER = (
     "#0072b2",
     "#d55e00",
     "#009e73",
     "#cc79a7",
     "#56b4e9",
     "#6b6b6b",
+    "#e69f00",
 )
-CLASS_COLORS = (BLUE, ORANGE, GREEN, PURPLE, SKY, GREY)
-CLASS_MARKERS = "os^Dvp"
+CLASS_COLORS = (BLUE, ORANGE, GREEN, PURPLE, SKY, GREY, AMBER)
+CLASS_MARKERS = "os^DvPX*<p>d"
+"""Twelve, which is no multiple of the colours: both are the same again after 84 classes."""
 CLASS_LINES = ("-", "--", "-.", ":")
 STYLE = {
     "font.family": families(),
@@ -57,6 +62,14 @@ STYLE = {
 }
 SIZE = (4.8, 3.9)
 """Inches. Small on purpose: letters stay readable when a phone shows the figure at its width."""
+MOST_IN_AXES = 3
+"""Classes whose curves leave room for a legend among them; that of more goes below."""
+_NAME_LETTERS = 18
+"""On a line of a class's name beside a cell."""
+_LEGEND_LETTERS = 58
+"""On a line of a legend below, at most: as wide as a figure."""
+_LEGEND_HEIGHT = 0.6
+"""Inches of a legend below that a figure has room for; it grows by what one is higher."""
 _BAND_PLACES = 200
 """Shares of photos, at most, at which the band around the error is computed."""
 _DRAWS = 300
@@ -110,13 +123,14 @@ def finish(figure: Figure, *, synthetic: bool) -> None:
     """Marks a figure of generated photos as such, where cropping cannot miss it."""
     if synthetic:
         strip = 0.16 / figure.get_size_inches()[1]
-        figure.get_layout_engine().set(rect=(0, strip, 1, 1 - strip))
+        # At the top: legends below keep to no rectangle.
+        figure.get_layout_engine().set(rect=(0, 0, 1, 1 - strip))
         figure.text(
             0.995,
-            0.005,
+            0.995,
             MARK,
             ha="right",
-            va="bottom",
+            va="top",
             fontsize=7,
             color=MARK_COLOR,
             weight="bold",
@@ -135,7 +149,7 @@ def confidence_figure(table: PredictionTable, summary: Mapping[str, Any]) -> Fig
             axes.scatter(
                 column + offsets[own],
                 table.confidence[chosen][own],
-                s=13,
+                s=16,
                 marker=_marker(index),
                 facecolor=_color(index),
                 edgecolor="white",
@@ -177,6 +191,7 @@ def _swarm(values: Float[np.ndarray, " photo"], floor: float) -> Float[np.ndarra
 def confusion_figure(summary: Mapping[str, Any]) -> Figure:
     """Photos by true class (rows) and by what they were called, with shares of each row."""
     counts, names = np.array(summary["confusion"]), summary["classes"]
+    points = 14 if len(names) < 5 else 8
     figure, axes = _figure("What was called what", None)
     rows = np.maximum(counts.sum(axis=1, keepdims=True), 1)
     shares = counts / rows
@@ -189,17 +204,44 @@ def confusion_figure(summary: Mapping[str, Any]) -> Figure:
             f"{counts[row, column]}\n{shares[row, column]:.0%}",
             ha="center",
             va="center",
-            fontsize=14 if len(names) < 5 else 8,
+            fontsize=points,
             weight=weight,
             color="white" if shares[row, column] > 0.75 else "black",
         )
-    axes.set_xticks(range(len(names)), names)
-    axes.set_yticks(range(len(names)), names, rotation=90, va="center")
     axes.set_xlabel("called")
     axes.set_ylabel("truly")
     axes.grid(visible=False)
     axes.tick_params(length=0)
+    _name_cells(figure, axes, names, least=3.2 * points / 72)
     return figure
+
+
+def _name_cells(figure: Figure, axes: Axes, names: Sequence[str], *, least: float) -> None:
+    """Names rows and columns, and makes cells large enough for that; turns what is too wide.
+
+    Args:
+      figure: is enlarged as needed.
+      axes: the matrix.
+      names: of the classes.
+      least: inches of a cell's side that what stands in it needs.
+    """
+    count, gap = len(names), 0.08 * figure.dpi
+    wrapped = [textwrap.fill(name, _NAME_LETTERS) for name in names]
+    axes.set_yticks(range(count), wrapped)
+    axes.set_xticks(range(count), wrapped)
+    figure.draw_without_rendering()
+    if _largest(axes.get_xticklabels(), "width") + gap > axes.bbox.width / count:
+        axes.set_xticks(range(count), wrapped, rotation=90, multialignment="right")
+        figure.draw_without_rendering()
+    sides = (_largest(axes.get_xticklabels(), "width"), _largest(axes.get_yticklabels(), "height"))
+    wanted = count * np.maximum(np.add(sides, gap), least * figure.dpi)
+    missing = np.maximum(wanted - axes.bbox.size, 0)
+    figure.set_size_inches(figure.get_size_inches() + missing / figure.dpi)
+
+
+def _largest(labels: Sequence[Text], side: str) -> float:
+    """The largest width or height of drawn texts, in dots."""
+    return max(getattr(label.get_window_extent(), side) for label in labels)
 
 
 def reliability_figure(summary: Mapping[str, Any]) -> Figure:
@@ -330,7 +372,7 @@ def roc_figure(table: PredictionTable, summary: Mapping[str, Any]) -> Figure | N
         return None
     axes.set_xlabel("false alarms (1 - specificity)")
     _unit_square(axes)
-    axes.legend(loc="lower right")
+    _legend_of_curves(figure, axes, table, "lower right")
     return figure
 
 
@@ -345,7 +387,7 @@ def precision_recall_figure(table: PredictionTable, summary: Mapping[str, Any]) 
         return None
     axes.set_xlabel("found (recall)")
     _unit_square(axes)
-    axes.legend(loc="lower left")
+    _legend_of_curves(figure, axes, table, "lower left")
     return figure
 
 
@@ -359,6 +401,7 @@ def _class_curves(
 ) -> bool:
     """Draws a curve a class (the last alone, of two) where it is defined; says whether any was."""
     shown = [len(table.classes) - 1] if len(table.classes) == 2 else range(len(table.classes))
+    label = _area_label if len(shown) <= MOST_IN_AXES else _short_area_label
     drawn = False
     for index in shown:
         ranking = metrics.Ranking(table.label == index, table.probabilities[:, index])
@@ -367,13 +410,11 @@ def _class_curves(
         if interval["value"] is None:
             continue
         drawn = True
-        style = {"color": _color(index), "linestyle": CLASS_LINES[index % len(CLASS_LINES)]}
-        if len(table.classes) == 2:
-            style = {"color": BLUE, "linestyle": "-"}
+        style = {"color": BLUE, "linestyle": "-"} if len(table.classes) == 2 else _line(index)
         band = _band(ranking, table.group, curve, grid)
-        if band is not None and len(shown) <= 3:
+        if band is not None and len(shown) <= MOST_IN_AXES:
             axes.fill_between(grid, *band, color=style["color"], alpha=0.18, linewidth=0)
-        axes.plot(*curve(ranking), linewidth=1.6, label=_area_label(name, interval), **style)
+        axes.plot(*curve(ranking), linewidth=1.6, label=label(name, interval), **style)
     return drawn
 
 
@@ -383,6 +424,22 @@ def _area_label(name: str, interval: Mapping[str, Any]) -> str:
     if interval["low"] is not None:
         label += f"\n95 % interval {interval['low']:.3f} to {interval['high']:.3f}"
     return label
+
+
+def _short_area_label(name: str, interval: Mapping[str, Any]) -> str:
+    label = f"of {name}: {interval['value']:.3f}"
+    if interval["low"] is not None:
+        # On one line, wherever a long label is broken.
+        label += f" ({interval['low']:.3f}\xa0to\xa0{interval['high']:.3f})"
+    return label
+
+
+def _legend_of_curves(figure: Figure, axes: Axes, table: PredictionTable, place: str) -> None:
+    """Names the curves where there is room."""
+    if len(table.classes) <= MOST_IN_AXES:
+        axes.legend(loc=place)
+    else:
+        _legend_below(figure, axes, title="area (95 % interval)")
 
 
 def _band(
@@ -439,24 +496,28 @@ def baselines_figure(summary: Mapping[str, Any]) -> Figure | None:
             text, (value, row), xytext=(0, 8), textcoords="offset points", ha="center", fontsize=9
         )
     chance = metrics.commonest(summary["class_counts"])[1] / summary["n"]
-    axes.axvline(chance, color=GREY, linestyle=":", linewidth=1.2)
     axes.set_yticks(range(len(rows)), [name for name, _, _ in rows])
     axes.set_ylim(len(rows) - 0.5, -0.75)
-    left = max(0, min(chance, *(a["low"] for _, a, _ in rows)) - 0.06)
-    axes.set_xlim(left, 1.03)
-    on_left = chance > (left + 1.03) / 2
+    axes.set_xlim(max(0, min(chance, *(a["low"] for _, a, _ in rows)) - 0.12), 1.03)
+    _draw_chance(axes, chance)
+    axes.xaxis.set_major_formatter(_percent())
+    axes.set_xlabel("right (bars: 95 % interval)")
+    return figure
+
+
+def _draw_chance(axes: Axes, chance: float) -> None:
+    """Marks what always calling the commonest class reaches, with words where there is room."""
+    axes.axvline(chance, color=GREY, linestyle=":", linewidth=1.2)
+    to_left = chance > np.mean(axes.get_xlim())
     axes.annotate(
         "always the commonest class",
-        (chance, len(rows) - 0.5),
-        xytext=(-3 if on_left else 3, 3),
-        ha="right" if on_left else "left",
+        (chance, axes.get_ylim()[0]),
+        xytext=(-3 if to_left else 3, 3),
+        ha="right" if to_left else "left",
         textcoords="offset points",
         fontsize=8,
         color=GREY,
     )
-    axes.xaxis.set_major_formatter(_percent())
-    axes.set_xlabel("right (bars: 95 % interval)")
-    return figure
 
 
 def learning_curves(lines: Sequence[Mapping[str, Any]], best_step: int | None) -> Figure | None:
@@ -566,9 +627,30 @@ def _figure(title: str, ylabel: str | None) -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def _legend_below(figure: Figure, axes: Axes) -> None:
+def _legend_below(figure: Figure, axes: Axes, title: str | None = None) -> None:
+    """Puts the legend below, in one column where two are too wide; the figure grows with it."""
+    legend = _draw_legend_below(figure, axes, title, columns=2)
+    if legend.get_window_extent().width > figure.bbox.width:
+        legend.remove()
+        legend = _draw_legend_below(figure, axes, title, columns=1)
+    height = legend.get_window_extent().height / figure.dpi
+    figure.set_figheight(figure.get_figheight() + max(0, height - _LEGEND_HEIGHT))
+
+
+def _draw_legend_below(figure: Figure, axes: Axes, title: str | None, columns: int) -> Legend:
     handles, labels = axes.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=2, fontsize=8.5)
+    legend = figure.legend(
+        handles,
+        [textwrap.fill(label, _LEGEND_LETTERS) for label in labels],
+        title=title,
+        loc="outside lower center",
+        ncols=columns,
+        fontsize=8.5,
+        title_fontsize=8.5,
+        alignment="left",
+    )
+    figure.draw_without_rendering()
+    return legend
 
 
 def _unit_square(axes: Axes) -> None:
@@ -588,6 +670,17 @@ def _p_value(p: float) -> str:
 
 def _color(index: int) -> str:
     return CLASS_COLORS[index % len(CLASS_COLORS)]
+
+
+def _line(index: int) -> dict[str, Any]:
+    """How the curve of one of several classes looks: lines repeat sooner than markers."""
+    return {
+        "color": _color(index),
+        "linestyle": CLASS_LINES[index % len(CLASS_LINES)],
+        "marker": _marker(index),
+        "markersize": 5,
+        "markevery": (0.01 * index, 0.12),
+    }
 
 
 def _marker(index: int) -> str:

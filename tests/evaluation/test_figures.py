@@ -1,5 +1,7 @@
 """Figures: drawn from the numbers, marked where generated, the same each time."""
 
+import itertools
+
 import matplotlib
 import numpy as np
 import pytest
@@ -12,6 +14,20 @@ from stn_jax.evaluation.summary import summarise
 from stn_jax.evaluation.table import make_table
 
 PHOTO = (126, 189)
+LONG_NAMES = (
+    "Pigmented benign keratosis",
+    "Squamous cell carcinoma",
+    "Nevus",
+    "Basal cell carcinoma",
+    "Seborrheic keratosis of the trunk",
+    "Melanoma",
+    "Vascular lesion",
+    "Dermatofibroma",
+    "Actinic keratosis / Bowen's disease",
+    "Solar lentigo",
+    "Lichenoid keratosis",
+    "Dermatofibrosarcomaprotuberans",
+)
 EXPECTED = [
     "confidence",
     "confusion",
@@ -92,6 +108,73 @@ def test_the_zoom_is_compared_with_always_calling_the_commonest(predictions):
     (line,) = (line for line in figure.axes[0].lines if line.get_linestyle() == ":")
     assert line.get_xdata()[0] == 100 / 125
     assert "always the commonest class" in texts(figure)
+
+
+@pytest.fixture
+def with_long_names(make_predictions):
+    """Predictions of that many classes with long names, and what follows from them."""
+
+    def make(count):
+        table = make_predictions(40 * count, classes=LONG_NAMES[:count])
+        return table, summarise(table, photo_size=PHOTO, repeats=20)
+
+    return make
+
+
+def extents(artists):
+    return [artist.get_window_extent() for artist in artists]
+
+
+@pytest.mark.parametrize("count", [2, 3, 7, 12])
+def test_names_in_the_confusion_figure_do_not_touch(with_long_names, count):
+    with matplotlib.rc_context(figures.STYLE):
+        figure = figures.confusion_figure(with_long_names(count)[1])
+        figures.finish(figure, synthetic=True)
+        figure.draw_without_rendering()
+    axes = figure.axes[0]
+    for labels in (axes.get_xticklabels(), axes.get_yticklabels()):
+        assert [" ".join(label.get_text().split()) for label in labels][:10] == [
+            *LONG_NAMES[: min(count, 10)]
+        ]
+        for one, other in itertools.combinations(extents(labels), 2):
+            assert not one.overlaps(other)
+    assert {label.get_rotation() for label in axes.get_yticklabels()} == {0}
+    numbers = extents(axes.texts)
+    assert max(box.width for box in numbers) < axes.bbox.width / count
+    assert max(box.height for box in numbers) < axes.bbox.height / count
+
+
+@pytest.mark.parametrize("count", [3, 7, 12])
+@pytest.mark.parametrize("make", [figures.confidence_figure, figures.roc_figure])
+def test_legends_of_many_classes_lie_below_inside_the_figure(with_long_names, make, count):
+    with matplotlib.rc_context(figures.STYLE):
+        figure = make(*with_long_names(count))
+        figures.finish(figure, synthetic=True)
+        figure.draw_without_rendering()
+    (axes,) = figure.axes
+    below = make is figures.confidence_figure or count > 3
+    assert bool(figure.legends) == below
+    assert (axes.get_legend() is None) == below
+    assert axes.bbox.height > 2 * figure.dpi
+    if below:
+        box, mark = extents([*figure.legends, *figure.texts])
+        assert not box.overlaps(mark)
+        assert box.y1 < axes.get_tightbbox().y0 + 1
+        assert box.x0 >= 0
+        assert box.x1 <= figure.bbox.width
+        assert box.y0 >= 0
+
+
+def test_twelve_classes_differ_by_more_than_their_colour(with_long_names):
+    table, summary = with_long_names(12)
+    curves = [
+        line
+        for line in figures.roc_figure(table, summary).axes[0].lines
+        if line.get_label() != "chance"
+    ]
+    assert len({line.get_marker() for line in curves}) == 12
+    marks = figures.confidence_figure(table, summary).axes[0].collections[:12]
+    assert len({marks.get_paths()[0].vertices.tobytes() for marks in marks}) == 12
 
 
 def test_what_is_undefined_is_not_drawn(tmp_path):
