@@ -4,7 +4,7 @@ One file with its pictures inside. It holds no number that is not in metrics.jso
 """
 
 import base64
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +100,11 @@ def _range(interval: Mapping[str, Any]) -> str:
     return f"between {100 * interval['low']:.1f} and {100 * interval['high']:.1f} %"
 
 
+def _having_any(slices: Iterable[str], columns: Iterable[str]) -> bool:
+    """Whether a column is among the slices, as people write it: "Skin type" is skin_type."""
+    return not set(columns).isdisjoint(name.casefold().replace(" ", "_") for name in slices)
+
+
 _TEMPLATES = jinja2.Environment(
     loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
     autoescape=True,
@@ -115,4 +120,4 @@ _TEMPLATES.filters |= {
     "isolated": isolated,
     "commonest": commonest,
 }
-_TEMPLATES.tests["always"] = answers_always
+_TEMPLATES.tests |= {"always": answers_always, "having_any": _having_any}

@@ -20,10 +20,13 @@ from stn_jax.config import MnistConfig
 from stn_jax.data.builder import prepare
 from stn_jax.data.errors import DataError
 from stn_jax.evaluation.evaluate import (
+    _known_facts,
     _name_of_other,
     evaluate_predictions,
     may_have_same_photos,
 )
+from stn_jax.evaluation.report import write_report
+from stn_jax.evaluation.summary import summarise
 from stn_jax.evaluation.table import TableError, read_table, write_table
 from stn_jax.evaluation.tabulate import _Masks
 from stn_jax.training.errors import WorkdirError
@@ -440,6 +443,28 @@ def test_report_is_one_file_with_its_banner_and_counts(evaluated):
     assert "not a medical device" in report
     assert "http" not in report.replace("http-equiv", "")
     assert report.count("data:image/png;base64,") >= 8
+
+
+@pytest.mark.parametrize(
+    ("column", "words"),
+    [
+        ("Skin type", "Skin types"),
+        ("SKIN_TYPE", "Skin types"),
+        ("Age", "Ages"),
+        ("age_group", "Ages"),
+        ("Site", "Body sites"),
+    ],
+)
+def test_the_model_card_knows_columns_however_written(make_predictions, tmp_path, column, words):
+    table = dataclasses.replace(make_predictions(40), metadata={column: ("1", "2") * 20})
+    write_report(tmp_path, _metrics_alone(table), filmstrip=tmp_path / "none.png")
+    report = (tmp_path / "report.html").read_text()
+    assert f"<tr><th>{words}</th><td>see the slices above</td></tr>" in report
+    assert report.count("unknown: no such column was given") == 2
+
+
+def _metrics_alone(table):
+    return summarise(table, repeats=20) | _known_facts(Path("mine.csv"))
 
 
 def test_report_escapes_names(make_predictions, tmp_path):
