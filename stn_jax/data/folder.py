@@ -261,7 +261,8 @@ def read_rows(table: Path, columns: Collection[str]) -> Iterator[tuple[int, dict
     """Reads a CSV file with a header: the line on which each row ends, and its cells by column.
 
     Spaces around a column's name do not count, nor does the case of those that have a meaning.
-    Spreadsheets write semicolons where the comma is the decimal mark.
+    Spreadsheets write semicolons where the comma is the decimal mark. A column without a name is
+    left out: pandas writes the numbers of rows into one.
 
     Args:
       table: UTF-8, separated by commas or, where the header is so, by semicolons or tabs.
@@ -291,7 +292,7 @@ def read_rows(table: Path, columns: Collection[str]) -> Iterator[tuple[int, dict
                     "others"
                 )
             for row in reader:
-                yield reader.line_num, {name: row[name].strip() for name in reader.fieldnames}
+                yield reader.line_num, {name: row[name].strip() for name in names if name}
     except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{table}: not a table in UTF-8 ({error}); save it as CSV UTF-8") from error
 

@@ -88,6 +88,15 @@ def test_columns_are_known_by_their_names_however_written(tmp_path):
         list_photos(tmp_path)
 
 
+def test_columns_without_a_name_are_left_out(tmp_path):
+    """As pandas writes the numbers of rows, and spreadsheets empty columns."""
+    table(tmp_path, ",file,label,site, \n0,1.jpg,a,arm,\n1,2.jpg,b,,x\n", "1.jpg", "2.jpg")
+    assert list_photos(tmp_path).entries == (
+        Entry("1.jpg", "a", metadata={"site": "arm"}),
+        Entry("2.jpg", "b", metadata={"site": ""}),
+    )
+
+
 def test_a_column_of_patients_that_keeps_nothing_together_is_warned_of(tmp_path):
     table(tmp_path, "file,label,Patient_ID\n1.jpg,a,p1\n2.jpg,b,p1\n", "1.jpg", "2.jpg")
     (warning,) = list_photos(tmp_path).warnings
