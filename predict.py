@@ -32,6 +32,7 @@ def main() -> int:
     command = tyro.cli(Command)
     if not command.photos:
         raise ConfigError("name at least one photo, folder, or - for a list on standard input")
+    _check_crops(command.crops)
     from stn_jax.data.photo import PhotoError
     from stn_jax.evaluation.files import answer_files, list_files, save_crop
     from stn_jax.evaluation.predictor import load_predictor
@@ -53,6 +54,14 @@ def main() -> int:
     if not answered and not refused:
         raise ConfigError(f"no file in {', '.join(command.photos)}")
     return cli.FAILED if refused else 0
+
+
+def _check_crops(folder: Path | None) -> None:
+    """Refuses a file in the place of the folder, before the model is loaded."""
+    places = [] if folder is None else [folder, *folder.parents]
+    file = next((place for place in places if place.is_file()), None)
+    if file is not None:
+        raise ConfigError(f"--crops {folder}: {file} is a file, not a folder; name another")
 
 
 if __name__ == "__main__":

@@ -27,7 +27,8 @@ class Command:
     public_url: str | None = None
     """Where people reach the page, when a proxy stands in front: https://photos.example.org."""
     examples: Path | None = None
-    """Folder of photos that visitors can try; by default generated ones, for a model of such."""
+    """Folder of photos that visitors can try, without sub-folders; by default generated ones, for
+    a model of such."""
     limits: Limits = dataclasses.field(default_factory=Limits)
 
 

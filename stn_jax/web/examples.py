@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from stn_jax.data.errors import DataError
+from stn_jax.data.errors import DataError, printable
 from stn_jax.data.generators import Generator
 from stn_jax.data.photo import PhotoError
 from stn_jax.evaluation.predictor import Predictor
@@ -19,7 +19,8 @@ def make_examples(predictor: Predictor, folder: Path | None = None) -> list[Uplo
     Generated photos say nothing to a model of real ones, so it then has no examples.
 
     Raises:
-      DataError: when the folder does not exist, or holds a file that is not a photo.
+      DataError: when the folder does not exist, or holds another folder, or a file that is not a
+        photo.
     """
     if folder is not None:
         return _read(predictor, folder)
@@ -36,6 +37,12 @@ def _read(predictor: Predictor, folder: Path) -> list[Upload]:
     if not folder.is_dir():
         raise DataError(f"--examples {folder}: no such folder")
     paths = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    inner = next((path.name for path in paths if path.is_dir()), None)
+    if inner is not None:
+        raise DataError(
+            f"--examples {folder}: holds a folder, {printable(inner)}; put the photos themselves "
+            "there, all in one folder"
+        )
     uploads = []
     for path in paths:
         try:

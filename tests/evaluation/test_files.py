@@ -115,7 +115,10 @@ def test_a_reader_that_leaves_is_no_traceback(trained, photos):
 
 
 def test_a_file_in_the_place_of_a_folder_is_said_in_a_line(trained, photos, tmp_path):
-    (tmp_path / "file").touch()
-    program = run_program("--workdir", trained, "--crops", tmp_path / "file", photos / "0.png")
-    assert program.communicate()[1].splitlines()[-1].startswith("error: ")
-    assert program.returncode == 2
+    file = tmp_path / "file"
+    file.touch()
+    for crops in (file, file / "crops"):
+        program = run_program("--workdir", trained, "--crops", crops, photos / "0.png")
+        said = f"error: --crops {crops}: {file} is a file, not a folder; name another\n"
+        assert program.communicate() == ("", said)
+        assert program.returncode == 2

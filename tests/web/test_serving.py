@@ -302,11 +302,16 @@ def call(monkeypatch, *arguments):
 
 def test_bad_command_lines_say_what_to_do(monkeypatch, capsys, tmp_path, silent_workdir):
     free = ("--port", 0)
+    (tmp_path / "photos" / "benign").mkdir(parents=True)
     for arguments, message in (
         (("--workdir", tmp_path), "holds no run"),
         (("--workdir", silent_workdir, "--host", "0.0.0.0"), "--token"),
         (("--workdir", silent_workdir, "--token", "short"), "at least 16"),
         (("--workdir", silent_workdir, "--examples", tmp_path / "none"), "no such folder"),
+        (
+            ("--workdir", silent_workdir, "--examples", tmp_path / "photos"),
+            "photos: holds a folder, benign; put the photos themselves there",
+        ),
     ):
         assert call(monkeypatch, *arguments, *free) == 2
         error = capsys.readouterr().err
