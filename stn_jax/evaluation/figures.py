@@ -629,17 +629,17 @@ def _figure(title: str, ylabel: str | None) -> tuple[Figure, Axes]:
 
 def _legend_below(figure: Figure, axes: Axes, title: str | None = None) -> None:
     """Puts the legend below, in one column where two are too wide; the figure grows with it."""
-    legend = _draw_legend_below(figure, axes, title, columns=2)
+    legend = _add_legend_below(figure, axes, title, columns=2)
     if legend.get_window_extent().width > figure.bbox.width:
         legend.remove()
-        legend = _draw_legend_below(figure, axes, title, columns=1)
+        legend = _add_legend_below(figure, axes, title, columns=1)
     height = legend.get_window_extent().height / figure.dpi
     figure.set_figheight(figure.get_figheight() + max(0, height - _LEGEND_HEIGHT))
 
 
-def _draw_legend_below(figure: Figure, axes: Axes, title: str | None, columns: int) -> Legend:
+def _add_legend_below(figure: Figure, axes: Axes, title: str | None, columns: int) -> Legend:
     handles, labels = axes.get_legend_handles_labels()
-    legend = figure.legend(
+    return figure.legend(
         handles,
         [textwrap.fill(label, _LEGEND_LETTERS) for label in labels],
         title=title,
@@ -649,8 +649,6 @@ def _draw_legend_below(figure: Figure, axes: Axes, title: str | None, columns: i
         title_fontsize=8.5,
         alignment="left",
     )
-    figure.draw_without_rendering()
-    return legend
 
 
 def _unit_square(axes: Axes) -> None:

@@ -16,7 +16,7 @@ from rich.console import Console
 
 import stn_jax
 import stn_jax.cli
-from stn_jax.config import MnistConfig
+from stn_jax.config import MnistConfig, SyntheticConfig
 from stn_jax.data.builder import prepare
 from stn_jax.data.errors import DataError
 from stn_jax.evaluation.evaluate import (
@@ -433,6 +433,22 @@ def test_photos_that_changed_since_training_are_refused(copy):
     (copy / "run.json").write_text(json.dumps(facts | {"data_fingerprint": "0" * 64}))
     with pytest.raises(DataError, match="not those of the training"):
         stn_jax.evaluate(copy)
+
+
+@pytest.mark.slow
+def test_generated_lesions_are_called_synthetic_as_well(tiny_config, tmp_path, capsys):
+    made = SyntheticConfig(kind="lesions", train=32, val=16, test=16)
+    config = dataclasses.replace(
+        tiny_config,
+        data=dataclasses.replace(tiny_config.data, synthetic=made),
+        train=dataclasses.replace(tiny_config.train, steps=1),
+    )
+    stn_jax.train(config, tmp_path)
+    capsys.readouterr()
+    assert stn_jax.evaluate(tmp_path)["synthetic"] is True
+    assert "16 test SYNTHETIC photos (no skin)" in capsys.readouterr().out
+    assert "SYNTHETIC. Every photo" in (tmp_path / "evaluation/report.html").read_text()
+    assert "SYNTHETIC photos" in (tmp_path / "evaluation/figures/confusion.svg").read_text()
 
 
 def test_report_is_one_file_with_its_banner_and_counts(evaluated):
