@@ -1,5 +1,6 @@
 """Photos beside what the network looked at: the surest right and wrong ones, and the least sure."""
 
+import textwrap
 from pathlib import Path
 
 import matplotlib
@@ -19,6 +20,8 @@ TITLES = {
     "surest_wrong": "Wrong, and the surest of it",
     "least_sure": "Least sure",
 }
+_TITLE_LETTERS = 28
+"""On a line above a photo, at most: as wide as the photo."""
 
 
 def choose_photos(table: PredictionTable, count: int) -> dict[str, Int[np.ndarray, " photo"]]:
@@ -73,7 +76,8 @@ def draw_gallery(
 ) -> Figure:
     """Draws a photo with the area of interest outlined, and that area, a row for each photo."""
     height, width = photos.shape[1:3]
-    lines = 1 if table.correct[places].all() else 2
+    titles = [_answer(table, int(place)) for place in places]
+    lines = max(len(title.splitlines()) for title in titles)
     row_height = 2.5 * height / width + 0.47 + 0.15 * lines
     figure = Figure(figsize=(5.2, row_height * len(places) + 0.45), layout="constrained")
     figure.suptitle(title, fontsize=11, weight="bold", x=0.01, ha="left")
@@ -83,7 +87,7 @@ def draw_gallery(
             axes[row, 0], photos[row], table.area[place], lesion=_known(table.lesion[place])
         )
         show(axes[row, 1], crops[row])
-        axes[row, 0].set_title(_answer(table, int(place)), fontsize=9)
+        axes[row, 0].set_title(titles[row], fontsize=9)
         axes[row, 1].set_title("area of interest", fontsize=9, weight="normal")
         words = geometry.in_words(table.area[place], (height, width))
         axes[row, 1].set_xlabel(words, fontsize=8)
@@ -94,7 +98,8 @@ def draw_gallery(
 def _answer(table: PredictionTable, place: int) -> str:
     called, truly = (table.classes[index] for index in (table.predicted[place], table.label[place]))
     sure = f"{100 * table.confidence[place]:.1f} % sure"
-    return f"{called}, {sure}" if called == truly else f"{called}, {sure}\ntruly {truly}"
+    said = [f"{called}, {sure}"] if called == truly else [f"{called}, {sure}", f"truly {truly}"]
+    return "\n".join(textwrap.fill(line, _TITLE_LETTERS) for line in said)
 
 
 def _known(box: Float[np.ndarray, "4"]) -> Float[np.ndarray, "4 2"] | None:

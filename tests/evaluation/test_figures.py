@@ -231,8 +231,9 @@ def is_title(artist, axes):
     return getattr(artist, "get_text", str)() == axes.get_title(loc="left")
 
 
-def test_titles_of_a_gallery_do_not_run_into_each_other(predictions):
-    table = predictions[0]
+@pytest.mark.parametrize("classes", [("eczema", "psoriasis"), LONG_NAMES[4:9:4]])
+def test_titles_of_a_gallery_do_not_run_into_each_other(make_predictions, classes):
+    table = make_predictions(200, classes=classes)
     places = np.flatnonzero(~table.correct)[:2]
     photos = np.zeros((2, *PHOTO, 3), np.uint8)
     with matplotlib.rc_context(figures.STYLE):
