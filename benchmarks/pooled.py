@@ -10,7 +10,7 @@ from jaxtyping import Int
 
 from stn_jax.evaluation.geometry import share_covered
 from stn_jax.evaluation.intervals import bootstrap, wilson
-from stn_jax.evaluation.metrics import Ranking
+from stn_jax.evaluation.metrics import Ranking, commonest
 from stn_jax.evaluation.summary import PAPER_CUTOFF, paired
 from stn_jax.evaluation.table import PredictionTable
 
@@ -48,6 +48,9 @@ def pool(runs: Sequence[Tested]) -> dict[str, Any]:
         "configuration": runs[0].configuration,
         "folds": [run.fold for run in runs],
         "photos": len(labels),
+        "class_counts": {
+            name: int((labels == index).sum()) for index, name in enumerate(runs[0].table.classes)
+        },
         "right": _counted(correct),
         "found": {
             name: _counted(correct[labels == index])
@@ -152,6 +155,8 @@ def print_table(results: Sequence[Mapping[str, Any]]) -> None:
             f"{result['configuration']}: right {right['count']} of {result['photos']} "
             f"({right['value']:.1%}, {right['low']:.1%} to {right['high']:.1%}); found {found}"
         )
+        name, count = commonest(result["class_counts"])
+        print(f"  always calling it {name}: right {count} ({count / result['photos']:.1%})")
         folds = " ".join(f"{value:.3f}" for value in auroc["by_fold"])
         sure = result["sure"]
         print(f"  at least {sure['threshold']:.0%} sure: {sure['count']} of {sure['photos']} right")

@@ -103,6 +103,12 @@ def test_configurations_are_compared_on_the_folds_that_both_have(capsys):
     assert "right alone 1 against 1, p = 1" in printed
 
 
+def test_what_is_right_stands_beside_what_calling_all_the_commonest_would_be(capsys):
+    runs = [FIRST[0], make_run("a", 1, [1, 1, 1, 0], [0.2, 0.1, 0.3, 0.8])]
+    pooled.print_table(pooled.summarise(runs))
+    assert "  always calling it malignant: right 5 (62.5%)\n" in capsys.readouterr().out
+
+
 def test_a_difference_is_the_others_auroc_minus_the_firsts():
     better = make_run("b", 1, [0, 1, 0, 1], [0.2, 0.4, 0.3, 0.8])
     _, second = pooled.summarise([FIRST[1], better])
