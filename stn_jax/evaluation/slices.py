@@ -99,7 +99,7 @@ def _merge(
 
 def _as_numbers(values: Sequence[str]) -> Float[np.ndarray, " value"] | None:
     """Values as finite numbers, NaN where there is none; None when one is text, or all are none."""
-    given = np.array([value.casefold() not in _NO_NUMBER for value in values])
+    given = np.array([value.casefold() not in _NO_NUMBER for value in values], bool)
     numbers = np.full(len(values), np.nan)
     try:
         numbers[given] = [float(value) for value in np.array(values, object)[given]]

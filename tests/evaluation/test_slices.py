@@ -63,3 +63,7 @@ def test_ranges_of_large_numbers_have_names_of_their_own():
         "20240140 to 20240159": 20,
         "20240160 to 20240179": 20,
     }
+
+
+def test_no_photos_are_in_no_slice():
+    assert slices_of(()) == {}
