@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 
 from stn_jax.models.convolution import direct, pieces, rows, winograd
 from stn_jax.models.convolution.direct import Padding
-from stn_jax.sampling.divided import is_typed_as_divided
+from stn_jax.sampling.divided import is_typed_as_divided, varies_over_devices
 
 
 def conv_general_dilated(
@@ -33,11 +33,12 @@ def conv_general_dilated(
     The layout is Flax's, NHWC and HWIO. There is no forward mode (`jax.jvp`). A convolution with
     any other option than dimension numbers, or more padding than its window reaches, or of no image
     at all or images smaller than the window, is XLA's; so is one of arrays whose types say how they
-    are divided over devices (`jax.sharding.AxisType.Explicit`).
+    are divided over devices (`jax.sharding.AxisType.Explicit`, or inside `jax.shard_map`).
     """
     others = (value for name, value in options.items() if name != "dimension_numbers")
     plain = all(value in (None, 1, (1, 1)) for value in (*others, window_strides))
-    if images.size and plain and not any(map(is_typed_as_divided, (images, kernel))):
+    divided = any(is_typed_as_divided(a) or varies_over_devices(a) for a in (images, kernel))
+    if images.size and plain and not divided:
         sides = _sides(images, kernel, padding)
         if all(
             min(side) >= 0 and max(side) < reach <= length + sum(side)
