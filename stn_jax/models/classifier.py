@@ -1,6 +1,7 @@
 """The whole network: transformer, normalisation, classifier."""
 
 import dataclasses
+from typing import Any, no_type_check
 
 import flax.linen as nn
 import jax
@@ -13,6 +14,7 @@ from stn_jax.models.glimpses import draw_glimpses, mix
 from stn_jax.models.localization import LocalizationNet
 from stn_jax.models.transformer import PIXEL_SCALE, SpatialTransformer
 from stn_jax.models.vgg import VGGLite
+from stn_jax.sampling import checks
 
 
 class STNClassifier(nn.Module):
@@ -53,9 +55,10 @@ class STNClassifier(nn.Module):
         crops, theta = self.transformer(images, scale=scale, theta=theta)
         return self._classify(crops, train=train), theta, crops
 
+    @no_type_check
     def glimpse(
         self,
-        images: Real[Array, "batch height width channel"],
+        images: Real[ArrayLike, "batch height width channel"],
         *,
         train: bool,
         count: int,
@@ -74,7 +77,14 @@ class STNClassifier(nn.Module):
         Returns:
           Log-probabilities of the glimpses' mixture, float32; and the theta of the one crop that a
           call would have sampled.
+
+        Raises:
+          TypeError: images are not numbers, or scale is not floating-point.
+          ValueError: a shape or an argument is not one of the above, or there is no heat map or
+            another transform than attention.
         """
+        self._check_glimpses(count, explore)
+        images = checks.images_like("images", images)
         look = self.transformer.locate(images, scale=scale)
         theta, log_weight = draw_glimpses(
             self.make_rng("glimpses"),
@@ -88,6 +98,18 @@ class STNClassifier(nn.Module):
         crops = sample(images, theta)
         logits = self._classify(crops.reshape(-1, *crops.shape[2:]), train=train)
         return mix(logits.reshape(len(images), count, -1), log_weight), look.theta
+
+    def _check_glimpses(self, count: Any, explore: Any) -> None:
+        net = self.transformer.localization
+        if self.transformer.fixed or (net.head, net.transform) != ("heatmap", "attention"):
+            raise ValueError(
+                "glimpses need a localization net with head='heatmap' and transform='attention', "
+                f"got head={net.head!r}, transform={net.transform!r} and a transformer with "
+                f"fixed={self.transformer.fixed!r}"
+            )
+        checks.whole_number("count", count)
+        if not 0 < explore <= 1:
+            raise ValueError(f"explore must be above 0 and at most 1, got {explore!r}")
 
     def _classify(self, crops: Array, *, train: bool) -> Array:
         mean = jnp.asarray(self.transformer.mean_color)[None, None, None]

@@ -1,19 +1,18 @@
 """The localization net: from a coarse view of the photo to theta."""
 
 from collections.abc import Callable, Sequence
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, no_type_check
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import lax
 from jax.typing import ArrayLike, DTypeLike
 from jaxtyping import Array, Float
 
 from stn_jax.models.convolution import conv_general_dilated
 from stn_jax.models.pooling import max_pool
-from stn_jax.sampling import attention_theta, compose, spatial_transform
+from stn_jax.sampling import attention_theta, checks, compose, spatial_transform
 
 LearnedTransform = Literal["affine", "attention", "projective", "tps"]
 
@@ -92,6 +91,7 @@ class LocalizationNet(nn.Module):
         return self.look(view, scale=scale).theta
 
     @nn.compact
+    @no_type_check
     def look(
         self,
         view: Float[ArrayLike, "batch height width channel"],
@@ -103,7 +103,15 @@ class LocalizationNet(nn.Module):
         Args:
           view: the photo, small, about zero mean and unit variance.
           scale: one base scale a photo in place of the attribute `scale`.
+
+        Raises:
+          TypeError: the view does not hold numbers, or scale is not floating-point.
+          ValueError: a shape is another one.
         """
+        view = checks.images_like("view", view)
+        if scale is not None:
+            scale = checks.floating("scale", scale, ("batch",))
+            checks.same_batch("scale", scale, "view", view)
         features = self._features(view)
         if self.head == "heatmap":
             raw_scale = self._outputs(features.mean(axis=(1, 2)), [0.0])[:, 0]
@@ -115,10 +123,10 @@ class LocalizationNet(nn.Module):
             return Look(theta, log_heatmap, covered)
         return Look(self._regress(features, scale))
 
-    def _covered(self, features: Array, view: ArrayLike) -> Array:
+    def _covered(self, features: Array, view: Array) -> Array:
         """Shares (x, y) of the view's sides from which the pools leave nothing out."""
         shrunk = 2 ** (len(self.channels) - 1)
-        return jnp.array([features.shape[i] * shrunk / np.shape(view)[i] for i in (2, 1)])
+        return jnp.array([features.shape[i] * shrunk / view.shape[i] for i in (2, 1)])
 
     def _refine(self, features: Array, crop: Array, covered: Array) -> Array:
         """Turns, stretches and bends an upright crop by what the features show inside it."""

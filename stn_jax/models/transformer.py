@@ -1,7 +1,7 @@
 """The spatial transformer: looks at a coarse view, samples a crop from the full photo."""
 
 import dataclasses
-from typing import Literal
+from typing import Literal, no_type_check
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, Real
 
 from stn_jax.config import natural_view_shrink
 from stn_jax.models.localization import LocalizationNet, Look
-from stn_jax.sampling import area_average, attention_theta, spatial_transform
+from stn_jax.sampling import area_average, attention_theta, checks, spatial_transform
 from stn_jax.sampling.affine import middle_theta
 
 PIXEL_SCALE = 64.0
@@ -50,6 +50,7 @@ class SpatialTransformer(nn.Module):
         """Family of theta: what `spatial_transform` calls `transform`."""
         return "affine" if self.fixed else self.localization.transform
 
+    @no_type_check
     def __call__(
         self,
         images: Real[ArrayLike, "batch height width channel"],
@@ -66,12 +67,17 @@ class SpatialTransformer(nn.Module):
 
         Returns:
           The crops in pixel values, and the theta behind them.
+
+        Raises:
+          TypeError: images are not numbers, or theta or scale is not floating-point.
+          ValueError: a shape is another one.
         """
-        images = jnp.asarray(images)
+        images = checks.images_like("images", images)
         if theta is None:
             theta = self.locate(images, scale=scale).theta
         return self.sample(images, theta), theta
 
+    @no_type_check
     def locate(
         self,
         images: Real[Array, "batch height width channel"],

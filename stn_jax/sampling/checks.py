@@ -72,6 +72,22 @@ def output_size(name: str, value: Any) -> tuple[int, int]:
     return height, width
 
 
+def whole_number(name: str, value: Any, *, least: int = 1, most: int | None = None) -> int:
+    """Returns `value` as a whole number.
+
+    Raises:
+      ValueError: it is none, below `least` or above `most`.
+    """
+    try:
+        number = value.__index__()
+    except (TypeError, AttributeError):
+        number = None
+    if number is None or number < least or (most is not None and number > most):
+        limits = f"from {least}" if most is None else f"from {least} to {most}"
+        raise ValueError(f"{name} must be a whole number {limits}, got {value!r}")
+    return number
+
+
 def same_batch(first: str, a: Array, second: str, b: Array) -> None:
     """Raises ValueError where two arrays differ in their first axis."""
     if a.shape[0] != b.shape[0]:

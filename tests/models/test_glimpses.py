@@ -122,15 +122,16 @@ def model_and_variables():
     return model, variables
 
 
-def glimpse(model, variables, photos):
+def glimpse(model, variables, photos, *, count=3, explore=0.5, **options):
     return model.apply(
         variables,
         photos,
         train=True,
-        count=3,
-        explore=0.5,
+        count=count,
+        explore=explore,
         rngs={"glimpses": jax.random.key(5)},
         method="glimpse",
+        **options,
     )
 
 
@@ -156,3 +157,31 @@ def test_glimpses_teach_both_networks(model_and_variables):
     heat_head = gradient["transformer"]["localization"]["Conv_2"]["kernel"]
     assert np.abs(heat_head).max() > 0
     assert np.abs(gradient["classifier"]["Conv_0"]["kernel"]).max() > 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"photos": np.zeros((24, 36, 3), np.uint8)}, ValueError, "images must have shape"),
+        ({"photos": np.zeros((2, 24, 36, 3), bool)}, TypeError, "images must hold integers or"),
+        ({"count": 0}, ValueError, "count must be a whole number from 1, got 0"),
+        ({"count": 2.0}, ValueError, "count must be a whole number from 1, got 2.0"),
+        ({"explore": 0.0}, ValueError, "explore must be above 0 and at most 1, got 0.0"),
+        ({"scale": jnp.ones(3)}, ValueError, "scale of shape .3,. and view .* differ in batch"),
+        ({"scale": jnp.ones((2, 1))}, ValueError, r"scale must have shape \[batch\], got \(2, 1\)"),
+        ({"scale": jnp.ones(2, int)}, TypeError, "scale must hold floating-point numbers"),
+    ],
+)
+def test_glimpses_refuse_what_cannot_be_meant(model_and_variables, arguments, error, message):
+    photos = {"photos": np.zeros((2, 24, 36, 3), np.uint8)}
+    with pytest.raises(error, match=message):
+        glimpse(*model_and_variables, **photos | arguments)
+
+
+@pytest.mark.parametrize(
+    "options", [{"head": "dense", "transform": "attention"}, {"head": "heatmap"}]
+)
+def test_glimpses_need_a_heat_map_of_upright_crops(options):
+    model = STNClassifier(SpatialTransformer(LocalizationNet(**options)), VGGLite(num_classes=2))
+    with pytest.raises(ValueError, match=r"need .* head='heatmap' and transform='attention'"):
+        glimpse(model, {}, np.zeros((2, 24, 36, 3), np.uint8))
