@@ -355,7 +355,13 @@ def check(config: Config) -> None:
         if min(size) < 1:
             raise ConfigError(f"--{option} {size[0]} {size[1]}: both must be positive")
     if model.transform not in ("identity", "centre"):
-        _check_view(data.photo_size, model)
+        checked_view_shrink(
+            data.photo_size,
+            model.view_shrink,
+            poolings=len(model.localization_channels) - 1,
+            size="--data.photo-size",
+            option="--model.view-shrink",
+        )
     if data.source == "synthetic" and min(data.photo_size) < _SMALLEST_SYNTHETIC:
         raise ConfigError(
             f"--data.photo-size {data.photo_size[0]} {data.photo_size[1]} is too small for "
@@ -541,33 +547,52 @@ def natural_view_shrink(photo_size: tuple[int, int]) -> int:
     return min(divisors, key=lambda factor: abs(math.log(factor / ideal)))
 
 
-def _check_view(photo_size: tuple[int, int], model: ModelConfig) -> None:
-    """Refuses a photo size that cannot be averaged to a view of a useful size."""
+def checked_view_shrink(
+    photo_size: tuple[int, int],
+    chosen: int | None,
+    *,
+    poolings: int,
+    size: str = "photo size",
+    option: str = "view_shrink",
+) -> int:
+    """The side of the blocks of a photo whose means are what the localization net sees.
+
+    Args:
+      photo_size: height and width, in pixels.
+      chosen: that side; None: the natural one.
+      poolings: of 2x2, in the localization net.
+      size: what a message calls the photo size.
+      option: what a message calls the choice.
+
+    Raises:
+      ConfigError: the photo cannot be averaged to a view of a useful size.
+    """
     height, width = photo_size
-    if model.view_shrink is not None and model.view_shrink < 1:
-        raise ConfigError(f"--model.view-shrink {model.view_shrink} must be at least 1")
-    shrink = model.view_shrink or natural_view_shrink(photo_size)
+    if chosen is not None and chosen < 1:
+        raise ConfigError(f"{option} {chosen} must be at least 1")
+    shrink = chosen or natural_view_shrink(photo_size)
     if height % shrink or width % shrink:
         raise ConfigError(
-            f"--data.photo-size {height} {width} is not divisible by --model.view-shrink {shrink}: "
+            f"{size} {height} {width} is not divisible by {option} {shrink}: "
             f"the localization net sees the photo averaged over {shrink}x{shrink} blocks. Use a "
             f"photo size that is a multiple of {shrink}, such as {_multiples(photo_size, shrink)}, "
             "or another view shrink"
         )
-    if model.view_shrink is None and min(photo_size) // shrink > 2 * _VIEW_SIDE:
+    if chosen is None and min(photo_size) // shrink > 2 * _VIEW_SIDE:
         factor = round(min(photo_size) / _VIEW_SIDE)
         raise ConfigError(
-            f"--data.photo-size {height} {width} is not divisible by a whole factor that leaves a "
+            f"{size} {height} {width} is not divisible by a whole factor that leaves a "
             f"small view (about {_VIEW_SIDE} pixels) for the localization net. Use a photo size "
-            f"such as {_multiples(photo_size, factor)}, or choose --model.view-shrink"
+            f"such as {_multiples(photo_size, factor)}, or choose {option}"
         )
-    least = 2 ** (len(model.localization_channels) - 1)
+    least = 2**poolings
     if min(photo_size) // shrink < least:
         raise ConfigError(
-            f"--data.photo-size {height} {width} shrunk by {shrink} is too small a view for the "
+            f"{size} {height} {width} shrunk by {shrink} is too small a view for the "
             f"localization net: its poolings need at least {least} pixels a side. Use a larger "
-            "photo size or a smaller --model.view-shrink"
+            f"photo size or a smaller {option}"
         )
+    return shrink
 
 
 def _multiples(size: tuple[int, int], factor: int) -> str:

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Real
 
-from stn_jax.config import natural_view_shrink
+from stn_jax.config import checked_view_shrink
 from stn_jax.models.localization import LocalizationNet, Look
 from stn_jax.sampling import area_average, attention_theta, checks, spatial_transform
 from stn_jax.sampling.affine import middle_theta
@@ -31,7 +31,7 @@ class SpatialTransformer(nn.Module):
       fixed: in place of a learned map, `identity` (the whole photo, shrunk) or `centre` (the
         photo's middle at full resolution); the localization net is then not built.
       view_shrink: the localization net sees the photo averaged over blocks of this side; None:
-        blocks that leave about 70 pixels on the short side.
+        blocks that leave about 70 pixels on the short side, and at most 140.
       antialias: filter the photo where the map shrinks it.
       oversample: sample this many times as densely each way, then average blocks to the crop.
       mean_color: fills what lies outside the photo, and is 0 to the networks; one value a channel.
@@ -84,10 +84,18 @@ class SpatialTransformer(nn.Module):
         *,
         scale: Float[Array, " batch"] | None = None,
     ) -> Look:
-        """Decides where to look, from the photos shrunk; see `LocalizationNet.look`."""
+        """Decides where to look, from the photos shrunk; see `LocalizationNet.look`.
+
+        Raises:
+          ValueError: the photos cannot be averaged to a view of a useful size.
+        """
         if self.fixed:
             return Look(self._fixed_theta(images))
-        shrink = self.view_shrink or natural_view_shrink(images.shape[1:3])
+        shrink = checked_view_shrink(
+            images.shape[1:3],
+            self.view_shrink,
+            poolings=len(self.localization.channels) - 1,
+        )
         view = area_average(images, shrink)
         # The photo's own mean, not the data set's: skin tone and exposure say nothing of where.
         view = (view - view.mean(axis=(1, 2), keepdims=True)) / PIXEL_SCALE

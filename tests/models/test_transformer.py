@@ -75,6 +75,20 @@ def test_oversampled_crops_are_means_of_denser_ones():
     np.testing.assert_allclose(crops, blocks.mean(axis=(2, 4)), atol=1e-3)
 
 
+@pytest.mark.parametrize(
+    ("view_shrink", "size", "message"),
+    [
+        (None, (631, 945), r"photo size 631 945 .* such as 630 945, or choose view_shrink"),
+        (4, (630, 945), "photo size 630 945 is not divisible by view_shrink 4"),
+        (9, (18, 27), "too small a view .* or a smaller view_shrink"),
+    ],
+)
+def test_photos_that_leave_no_useful_view_are_refused(view_shrink, size, message):
+    model = SpatialTransformer(crop_size=CROP, view_shrink=view_shrink)
+    with pytest.raises(ValueError, match=message):
+        jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, *size, 3), jnp.uint8))
+
+
 def corners(theta: jax.Array, transform: str) -> np.ndarray:
     """Where the four corners of the crops lie, [batch, 2, 2, 2], in [-1, 1]."""
     return np.asarray(GRIDS.get(transform, affine_grid)(theta, (2, 2), align_corners=True))
