@@ -11,9 +11,8 @@ import numpy as np
 from jax import Array
 from jaxtyping import Float
 
-from stn_jax.sampling import checks
 from stn_jax.sampling.interpolation import Run, neighbours, result_type, share_out
-from stn_jax.sampling.padding import PADDING_MODES, FillValue, clamp, coverage, fill, pad
+from stn_jax.sampling.padding import FillValue, check_padding, clamp, coverage, fill, pad
 from stn_jax.sampling.pyramid import build_levels
 from stn_jax.sampling.strides import Strides
 from stn_jax.sampling.weighted_sum import weighted_sum
@@ -38,7 +37,7 @@ def sample_antialiased(
 
     The other arguments are those of `sample_pixels`; with strides of 1 the result is its, too.
     """
-    checks.choice("padding_mode", padding_mode, PADDING_MODES)
+    check_padding(padding_mode, fill_value, images)
     batch, height, width, channels = images.shape
     size, window = (height, width), (strides.along_x, strides.along_y)
     levels = build_levels(images)

@@ -20,6 +20,15 @@ PADDING_MODES = ("zeros", "border", "reflection")
 FARTHEST_REFLECTION = 2.0**30
 
 
+def check_padding(padding_mode: str, fill_value: FillValue, images: Array) -> None:
+    """Raises ValueError where a padding of images is not known or its fill value does not fit.
+
+    Also where nothing is filled: a value that cannot be meant is a mistake in any mode.
+    """
+    checks.choice("padding_mode", padding_mode, PADDING_MODES)
+    checks.per_channel("fill_value", fill_value, images)
+
+
 def pad(position: Array, length: int, padding_mode: str, align_corners: bool) -> Array:
     """Moves positions along an axis of `length` pixels into [0, length - 1].
 

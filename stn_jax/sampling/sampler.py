@@ -11,7 +11,7 @@ from jaxtyping import Float, Real
 from stn_jax.sampling import checks
 from stn_jax.sampling.divided import along_batch
 from stn_jax.sampling.interpolation import Run, neighbours, result_type
-from stn_jax.sampling.padding import PADDING_MODES, FillValue, coverage, fill, pad
+from stn_jax.sampling.padding import FillValue, check_padding, coverage, fill, pad
 from stn_jax.sampling.weighted_sum import set_apart, weighted_sum
 
 MODES = ("bilinear", "nearest")
@@ -88,7 +88,7 @@ def sample_pixels(
     The other arguments are those of `grid_sample`.
     """
     checks.choice("mode", mode, MODES)
-    checks.choice("padding_mode", padding_mode, PADDING_MODES)
+    check_padding(padding_mode, fill_value, images)
     batch, height, width, channels = images.shape
     pixels = images.reshape(batch, height * width, channels)
     if mode == "nearest":

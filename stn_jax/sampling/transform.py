@@ -12,7 +12,7 @@ from stn_jax.sampling.antialias import sample_antialiased
 from stn_jax.sampling.divided import along_batch
 from stn_jax.sampling.grids import axis_coordinates, check_theta, map_points
 from stn_jax.sampling.padding import FillValue
-from stn_jax.sampling.sampler import sample_pixels
+from stn_jax.sampling.sampler import MODES, sample_pixels
 from stn_jax.sampling.strides import local_strides
 
 
@@ -81,6 +81,9 @@ def _sample(
     align_corners: bool,
     **padding: Any,
 ) -> Array:
+    checks.choice("mode", mode, MODES)
+    if antialias and mode != "bilinear":
+        raise ValueError(f"antialias=True smooths, and mode={mode!r} does not: give up one of them")
     height, width = images.shape[1:3]
     shrink = 1 if align_corners else 0
     rows, columns = (axis_coordinates(side, align_corners) for side in size)
@@ -95,7 +98,5 @@ def _sample(
     padding["align_corners"] = align_corners
     if not antialias:
         return sample_pixels(images, x, y, mode=mode, **padding)
-    if mode == "nearest":
-        raise ValueError("antialias=True smooths, and mode='nearest' does not: give up one of them")
     steps = tuple(2 / max(side - shrink, 1) for side in reversed(size))
     return sample_antialiased(images, x, y, local_strides(theta, steps=steps, **lattice), **padding)

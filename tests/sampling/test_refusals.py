@@ -61,6 +61,15 @@ REFUSED = {
     "an unknown padding of smoothed crops": (
         lambda: spatial_transform(IMAGES, THETA, SIZE, antialias=True, padding_mode="wrap"),
         ValueError, "padding_mode must be one of"),
+    "an unknown mode of smoothed crops": (
+        lambda: spatial_transform(IMAGES, THETA, SIZE, antialias=True, mode="bicubic"), ValueError,
+        "mode must be one of bilinear, nearest, got 'bicubic'"),
+    "two fill values where nothing is filled": (
+        lambda: grid_sample(IMAGES, GRID, padding_mode="border", fill_value=(1.0, 2.0)), ValueError,
+        r"fill_value must be one number or one for each of 3 channels, got shape \(2,\)"),
+    "two fill values where nothing is filled, of smoothed crops": (
+        lambda: spatial_transform(IMAGES, THETA, SIZE, antialias=True, padding_mode="border",
+                                  fill_value=(1.0, 2.0)), ValueError, "fill_value must be one"),
     "two fill values for three channels": (
         lambda: grid_sample(IMAGES, GRID, fill_value=(1.0, 2.0)), ValueError,
         r"fill_value must be one number or one for each of 3 channels, got shape \(2,\)"),
