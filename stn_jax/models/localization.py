@@ -1,7 +1,8 @@
 """The localization net: from a coarse view of the photo to theta."""
 
+import math
 from collections.abc import Callable, Sequence
-from typing import Literal, NamedTuple, no_type_check
+from typing import Any, Literal, NamedTuple, get_args, no_type_check
 
 import flax.linen as nn
 import jax
@@ -11,10 +12,11 @@ from jax.typing import ArrayLike, DTypeLike
 from jaxtyping import Array, Float
 
 from stn_jax.models.convolution import conv_general_dilated
-from stn_jax.models.pooling import max_pool
+from stn_jax.models.pooling import check_size, max_pool
 from stn_jax.sampling import attention_theta, checks, compose, spatial_transform
 
 LearnedTransform = Literal["affine", "attention", "projective", "tps"]
+Head = Literal["dense", "heatmap"]
 
 _AFFINE_IDENTITY = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
 _PROJECTIVE_IDENTITY = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
@@ -69,10 +71,13 @@ class LocalizationNet(nn.Module):
       keep_inside: limit the upright crop's translation so that it stays inside the photo.
       control_points: control points a side, for `tps`.
       dtype: type of the arithmetic of the convolutions; theta is float32 whatever it is.
+
+    Raises:
+      ValueError: an attribute is not one of the above.
     """
 
     transform: LearnedTransform = "affine"
-    head: Literal["dense", "heatmap"] = "dense"
+    head: Head = "dense"
     channels: tuple[int, ...] = (16, 32, 32)
     units: int = 64
     scale: float = 1.0
@@ -80,6 +85,15 @@ class LocalizationNet(nn.Module):
     keep_inside: bool = False
     control_points: int = 4
     dtype: DTypeLike = jnp.float32
+
+    __no_type_check__ = True  # of the attributes: the messages below are clearer
+
+    def __post_init__(self) -> None:
+        checks.choice("transform", self.transform, get_args(LearnedTransform))
+        checks.choice("head", self.head, get_args(Head))
+        checks.whole_number("control_points", self.control_points, least=2)
+        _check_bounds(self.scale_bounds)
+        super().__post_init__()
 
     def __call__(
         self,
@@ -106,9 +120,10 @@ class LocalizationNet(nn.Module):
 
         Raises:
           TypeError: the view does not hold numbers, or scale is not floating-point.
-          ValueError: a shape is another one.
+          ValueError: a shape is another one, or the view is too small.
         """
         view = checks.images_like("view", view)
+        check_size("view", view, len(self.channels) - 1)
         if scale is not None:
             scale = checks.floating("scale", scale, ("batch",))
             checks.same_batch("scale", scale, "view", view)
@@ -212,6 +227,19 @@ def keep_centre_inside(
 def cell_centres(count: int, covered: Float[ArrayLike, ""]) -> Float[Array, " count"]:
     """Coordinates of the middles of `count` equal cells that cover a share of [-1, 1] from -1."""
     return covered * ((2 * jnp.arange(count, dtype=jnp.float32) + 1) / count) - 1
+
+
+def _check_bounds(scale_bounds: Any) -> None:
+    try:
+        low, high = scale_bounds
+        fits = 0 < low < 1 < high < math.inf
+    except (TypeError, ValueError):
+        fits = False
+    if not fits:
+        raise ValueError(
+            "scale_bounds must be (low, high), finite multiples with 0 < low < 1 < high, "
+            f"got {scale_bounds!r}"
+        )
 
 
 def _centre_of_mass(log_heatmap: Array, covered: Array) -> Array:

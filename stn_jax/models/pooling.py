@@ -29,6 +29,16 @@ def _max_pool_jvp(primals, tangents):
     return max_pool(x), jnp.where(chosen, _windows(x_dot), 0).sum(axis=(2, 4))
 
 
+def check_size(name: str, images: Float[Array, "batch height width channel"], pools: int) -> None:
+    """Raises ValueError where so many pools, one behind the other, leave nothing of images."""
+    least = 2**pools
+    if min(images.shape[1:3]) < least:
+        raise ValueError(
+            f"{name} of shape {images.shape} are too small: {pools} poolings need at least {least} "
+            "pixels a side"
+        )
+
+
 def pool_globally(
     x: Float[Array, "batch height width channel"], *, statistics: bool
 ) -> Float[Array, "batch pooled"]:

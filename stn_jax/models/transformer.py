@@ -1,7 +1,7 @@
 """The spatial transformer: looks at a coarse view, samples a crop from the full photo."""
 
 import dataclasses
-from typing import Literal, no_type_check
+from typing import Literal, get_args, no_type_check
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -35,6 +35,9 @@ class SpatialTransformer(nn.Module):
       antialias: filter the photo where the map shrinks it.
       oversample: sample this many times as densely each way, then average blocks to the crop.
       mean_color: fills what lies outside the photo, and is 0 to the networks; one value a channel.
+
+    Raises:
+      ValueError: an attribute is not one of the above.
     """
 
     localization: LocalizationNet = dataclasses.field(default_factory=LocalizationNet)
@@ -44,6 +47,15 @@ class SpatialTransformer(nn.Module):
     antialias: bool = False
     oversample: int = 1
     mean_color: tuple[float, ...] = (127.5, 127.5, 127.5)
+
+    __no_type_check__ = True  # of the attributes: the messages below are clearer
+
+    def __post_init__(self) -> None:
+        checks.choice("fixed", self.fixed, (*get_args(FixedTransform), None))
+        if self.view_shrink is not None:
+            checks.whole_number("view_shrink", self.view_shrink)
+        checks.whole_number("oversample", self.oversample)
+        super().__post_init__()
 
     @property
     def family(self) -> str:

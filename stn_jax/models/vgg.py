@@ -6,7 +6,8 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from stn_jax.models.convolution import conv_general_dilated
-from stn_jax.models.pooling import max_pool, pool_globally
+from stn_jax.models.pooling import check_size, max_pool, pool_globally
+from stn_jax.sampling import checks
 
 _he_normal = nn.initializers.he_normal()
 
@@ -30,6 +31,9 @@ class VGGLite(nn.Module):
         in: what is fine or of few colours is told by the earlier ones.
       remat: keep only what each block receives and compute the rest again in the backward pass.
       dtype: type of the arithmetic; weights and logits are float32 whatever it is.
+
+    Raises:
+      ValueError: global_blocks is no whole number from 1 to the number of blocks.
     """
 
     num_classes: int
@@ -43,6 +47,12 @@ class VGGLite(nn.Module):
     remat: bool = False
     dtype: DTypeLike = jnp.float32
 
+    __no_type_check__ = True  # of the attributes: the messages below are clearer
+
+    def __post_init__(self) -> None:
+        checks.whole_number("global_blocks", self.global_blocks, most=len(self.channels))
+        super().__post_init__()
+
     @nn.compact
     def __call__(
         self, images: Float[Array, "batch height width channel"], *, train: bool
@@ -55,7 +65,13 @@ class VGGLite(nn.Module):
 
         Returns:
           Logits, float32.
+
+        Raises:
+          TypeError: images are not numbers.
+          ValueError: images are of another shape, or too small.
         """
+        images = checks.images_like("images", images)
+        check_size("images", images, len(self.channels))
         x = images.astype(self.dtype)
         convolve = VGGLite._convolve_block
         if self.remat:

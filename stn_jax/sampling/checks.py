@@ -113,10 +113,10 @@ def per_channel(name: str, value: Any, images: Array) -> Array:
     return jnp.broadcast_to(array, (channels,))
 
 
-def choice(name: str, value: str, known: Sequence[str]) -> None:
+def choice(name: str, value: Any, known: Sequence[str | None]) -> None:
     """Raises ValueError where `value` is none of the known ones."""
     if value not in known:
-        raise ValueError(f"{name} must be one of {', '.join(known)}, got {value!r}")
+        raise ValueError(f"{name} must be one of {', '.join(map(str, known))}, got {value!r}")
 
 
 def _check_shape(name: str, array: Array, shape: Sequence[int | str]) -> None:

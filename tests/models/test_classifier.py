@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from stn_jax import STNClassifier, VGGLite
+from stn_jax import SpatialTransformer, STNClassifier, VGGLite
 from stn_jax.config import ModelConfig
 from stn_jax.models import LocalizationNet, make_model
 from stn_jax.sampling import attention_theta
@@ -70,3 +70,53 @@ def test_precision_reaches_both_networks():
     assert model.classifier.dtype == jnp.bfloat16
     assert model.transformer.localization.dtype == jnp.bfloat16
     assert LocalizationNet().dtype == jnp.float32
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (
+            lambda: LocalizationNet(head="heat map"),
+            "head must be one of dense, heatmap, got 'heat map'",
+        ),
+        (
+            lambda: LocalizationNet(transform="rigid"),
+            "transform must be one of affine, attention, projective, tps, got 'rigid'",
+        ),
+        (lambda: LocalizationNet(scale_bounds=(1.2, 0.8)), r"0 < low < 1 < high, got \(1.2, 0.8\)"),
+        (lambda: LocalizationNet(scale_bounds=(0.0, np.inf)), "0 < low < 1 < high"),
+        (lambda: LocalizationNet(scale_bounds=0.5), "0 < low < 1 < high, got 0.5"),
+        (lambda: LocalizationNet(control_points=1), "control_points must be a whole number from 2"),
+        (
+            lambda: SpatialTransformer(fixed="center"),
+            "fixed must be one of identity, centre, None, got 'center'",
+        ),
+        (lambda: SpatialTransformer(fixed=""), "fixed must be one of identity, centre, None"),
+        (lambda: SpatialTransformer(view_shrink=0), "view_shrink must be a whole number from 1"),
+        (lambda: SpatialTransformer(oversample=1.5), "oversample must be a whole number from 1"),
+        (
+            lambda: VGGLite(num_classes=2, global_blocks=5),
+            "global_blocks must be a whole number from 1 to 4, got 5",
+        ),
+        (
+            lambda: VGGLite(num_classes=2, global_blocks=0),
+            "global_blocks must be a whole number from 1 to 4, got 0",
+        ),
+    ],
+)
+def test_attributes_that_cannot_be_meant_are_refused(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+@pytest.mark.parametrize(
+    ("module", "message"),
+    [
+        (LocalizationNet(), r"view .* are too small: 2 poolings need at least 4 pixels a side"),
+        (VGGLite(num_classes=2), "images .* are too small: 4 poolings need at least 16 pixels"),
+    ],
+)
+def test_images_of_which_poolings_leave_nothing_are_refused(module, message):
+    options = {"train": False} if isinstance(module, VGGLite) else {}
+    with pytest.raises(ValueError, match=message):
+        module.init(jax.random.key(0), jnp.zeros((1, 3, 9, 3)), **options)
