@@ -97,7 +97,7 @@ class STNClassifier(nn.Module):
         sample = jax.vmap(self.transformer.sample, in_axes=(None, 1), out_axes=1)
         crops = sample(images, theta)
         logits = self._classify(crops.reshape(-1, *crops.shape[2:]), train=train)
-        return mix(logits.reshape(len(images), count, -1), log_weight), look.theta
+        return mix(logits.reshape(-1, count, logits.shape[-1]), log_weight), look.theta
 
     def _check_glimpses(self, count: Any, explore: Any) -> None:
         net = self.transformer.localization

@@ -167,8 +167,8 @@ class LocalizationNet(nn.Module):
             case "projective":
                 return self._outputs(hidden, _PROJECTIVE_IDENTITY).reshape(-1, 3, 3)
             case "tps":
-                outputs = self._outputs(hidden, [0.0] * (2 * self.control_points**2))
-                return outputs.reshape(outputs.shape[0], -1, 2)
+                points = self.control_points**2
+                return self._outputs(hidden, [0.0] * (2 * points)).reshape(-1, points, 2)
 
     def _features(self, view: ArrayLike) -> Array:
         x = jnp.asarray(view, self.dtype)
@@ -187,9 +187,8 @@ class LocalizationNet(nn.Module):
         return x
 
     def _hidden(self, features: Array) -> Array:
-        flat = features.reshape(features.shape[0], -1)
         dense = nn.Dense(self.units, kernel_init=nn.initializers.he_normal(), dtype=self.dtype)
-        return dense(flat)
+        return dense(lax.collapse(features, 1))
 
     def _outputs(self, features: Array, at_start: Sequence[float]) -> Array:
         """A dense layer that answers `at_start` until it is trained."""

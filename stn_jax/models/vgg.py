@@ -2,6 +2,7 @@
 
 import flax.linen as nn
 import jax.numpy as jnp
+from jax import lax
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
@@ -85,7 +86,7 @@ class VGGLite(nn.Module):
             pooled = [pool_globally(x, statistics=self.global_statistics) for x in last]
             x = jnp.concatenate(pooled, axis=-1)
         else:
-            x = x.reshape(x.shape[0], -1)
+            x = lax.collapse(x, 1)
         for units in self.dense:
             x = nn.relu(nn.Dense(units, kernel_init=_he_normal, dtype=self.dtype)(x))
             x = nn.Dropout(self.dropout, deterministic=not train)(x)

@@ -45,6 +45,20 @@ def test_returns_logits_theta_and_crops(transform, theta_shape):
     assert ("transformer" in variables["params"]) == (transform not in ("identity", "centre"))
 
 
+@pytest.mark.parametrize("head", ["dense", "heatmap"])
+@pytest.mark.parametrize("transform", ["affine", "attention", "projective", "tps", "identity"])
+def test_no_photos_have_no_answers(transform, head):
+    config = dataclasses.replace(SMALL, transform=transform, head=head)
+    model = make_model(config, num_classes=3, mean_color=(100.0, 110.0, 120.0))
+
+    def answer(photos):
+        variables = model.init(jax.random.key(0), PHOTOS, train=False)
+        return model.apply(variables, photos, train=False)
+
+    some, none = (jax.eval_shape(answer, photos) for photos in (PHOTOS, PHOTOS[:0]))
+    assert [each.shape for each in none] == [(0, *each.shape[1:]) for each in some]
+
+
 def test_defaults_are_the_paper_everywhere():
     """A module made without options is the one that the default configuration describes."""
     made = make_model(ModelConfig(), num_classes=2, mean_color=(127.5, 127.5, 127.5))

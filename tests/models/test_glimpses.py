@@ -146,6 +146,12 @@ def test_glimpses_of_photos_that_look_alike_everywhere_agree_with_the_one_crop(m
     np.testing.assert_allclose(log_probabilities, jax.nn.log_softmax(logits), atol=0.02)
 
 
+def test_no_photos_have_no_glimpses(model_and_variables):
+    log_probabilities, theta = glimpse(*model_and_variables, np.zeros((0, 24, 36, 3), np.uint8))
+    assert log_probabilities.shape == (0, 3)
+    assert theta.shape == (0, 2, 3)
+
+
 def test_glimpses_teach_both_networks(model_and_variables):
     model, variables = model_and_variables
     photos = jax.random.randint(jax.random.key(1), (2, 24, 36, 3), 0, 256).astype(jnp.uint8)
