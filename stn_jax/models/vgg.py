@@ -31,7 +31,7 @@ class VGGLite(nn.Module):
       global_blocks: with `global_pool`, do so with the maps that this many of the last blocks end
         in: what is fine or of few colours is told by the earlier ones.
       remat: keep only what each block receives and compute the rest again in the backward pass.
-      dtype: type of the arithmetic; weights and logits are float32 whatever it is.
+      dtype: type of the arithmetic; weights, the last layer and logits are float32 whatever it is.
 
     Raises:
       ValueError: global_blocks is no whole number from 1 to the number of blocks.
@@ -90,7 +90,8 @@ class VGGLite(nn.Module):
         for units in self.dense:
             x = nn.relu(nn.Dense(units, kernel_init=_he_normal, dtype=self.dtype)(x))
             x = nn.Dropout(self.dropout, deterministic=not train)(x)
-        return nn.Dense(self.num_classes, dtype=self.dtype)(x).astype(jnp.float32)
+        # In bfloat16, two logits near 8 could not differ by less than 1/32.
+        return nn.Dense(self.num_classes, dtype=jnp.float32)(x.astype(jnp.float32))
 
     def _convolve_block(self, x: Array, block: tuple[int, ...], train: bool) -> Array:
         for features in block:

@@ -99,3 +99,11 @@ def test_bfloat16_computes_small_and_keeps_weights_and_logits_large():
     exact = large.apply(variables, images, train=False)
     assert not np.array_equal(logits, exact)
     np.testing.assert_allclose(logits, exact, atol=0.1)
+
+
+def test_bfloat16_does_not_round_logits():
+    model = VGGLite(num_classes=2, channels=((8,),), dense=(16,), dtype=jnp.bfloat16)
+    images = jax.random.normal(jax.random.key(1), (8, 8, 8, 3))
+    logits = model.apply(model.init(jax.random.key(0), images, train=False), images, train=False)
+    rounded = logits.astype(jnp.bfloat16).astype(jnp.float32)
+    assert not np.any(logits == rounded)
