@@ -240,7 +240,16 @@ def make_eval_step(
 def equal_weights(
     labels: Int[np.ndarray, " photo"], num_classes: int
 ) -> Float[np.ndarray, " label"]:
-    """Weights of the classes with which all count alike; their mean over the photos is 1."""
+    """Weights of photos by class, with which the photos of every class together count alike.
+
+    Args:
+      labels: the class of each photo.
+      num_classes: how many classes there are.
+
+    Returns:
+      For each class photos / (num_classes * photos of the class): over the photos their mean is 1
+      where every class has some. The weight of a class that has none counts for nothing.
+    """
     counts = np.bincount(labels, minlength=num_classes)
     return len(labels) / (num_classes * np.maximum(counts, 1))
 
