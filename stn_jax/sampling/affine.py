@@ -94,10 +94,18 @@ def invert(theta: Float[ArrayLike, "batch 2 3"]) -> Float[Array, "batch 2 3"]:
     """The map that undoes `theta`: composed with it, in either order, it is the identity.
 
     A theta that flattens the plane has no inverse; its result is not finite.
+
+    Returns:
+      The inverse in theta's type, computed in float32 or better.
+
+    Raises:
+      TypeError: theta is not floating-point.
+      ValueError: theta is not [batch, 2, 3].
     """
-    theta = checks.floating("theta", theta, ("batch", 2, 3))
+    given = checks.floating("theta", theta, ("batch", 2, 3))
+    theta = given.astype(jnp.promote_types(given.dtype, jnp.float32))
     a, b, c, d = theta[:, 0, 0], theta[:, 0, 1], theta[:, 1, 0], theta[:, 1, 1]
     adjugate = jnp.stack([jnp.stack([d, -b], -1), jnp.stack([-c, a], -1)], -2)
     linear = adjugate / (a * d - b * c)[:, None, None]
     shift = -_product(linear, theta[:, :, 2:])
-    return jnp.concatenate([linear, shift], axis=2)
+    return jnp.concatenate([linear, shift], axis=2).astype(given.dtype)
