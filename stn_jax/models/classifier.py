@@ -112,8 +112,9 @@ class STNClassifier(nn.Module):
             raise ValueError(f"explore must be above 0 and at most 1, got {explore!r}")
 
     def _classify(self, crops: Array, *, train: bool) -> Array:
-        mean = jnp.asarray(self.transformer.mean_color)[None, None, None]
-        return self.classifier((crops - mean) / PIXEL_SCALE, train=train)
+        mean = checks.per_channel("mean_color", self.transformer.mean_color, crops)
+        normalised = (crops - mean.astype(crops.dtype)[None, None, None]) / PIXEL_SCALE
+        return self.classifier(normalised, train=train)
 
 
 def make_model(

@@ -119,6 +119,7 @@ class SpatialTransformer(nn.Module):
         theta: Float[ArrayLike, "batch ..."],
     ) -> Float[Array, "batch crop_height crop_width channel"]:
         """Samples one crop a photo, in pixel values."""
+        images = checks.images_like("images", images)
         crop_height, crop_width = self.crop_size
         samples = spatial_transform(
             images,
@@ -126,7 +127,7 @@ class SpatialTransformer(nn.Module):
             (crop_height * self.oversample, crop_width * self.oversample),
             transform=self.family,
             antialias=self.antialias,
-            fill_value=jnp.asarray(self.mean_color),
+            fill_value=checks.per_channel("mean_color", self.mean_color, images),
         )
         return area_average(samples, self.oversample)
 

@@ -17,11 +17,13 @@ def area_average(
     """Means over blocks of factor x factor pixels, in float32.
 
     Raises:
-      ValueError: height or width is not a multiple of factor.
+      TypeError: images are not numbers.
+      ValueError: factor is no whole number from 1, or height or width is not a multiple of it.
     """
     images = checks.images_like("images", images)
+    factor = checks.whole_number("factor", factor)
     batch, height, width, channels = images.shape
-    if factor < 1 or height % factor or width % factor:
+    if height % factor or width % factor:
         raise ValueError(
             f"images of shape {images.shape} cannot be cut into blocks of {factor} pixels a side"
         )

@@ -4,6 +4,8 @@ The functions that call these are marked `no_type_check`, so that their callers 
 also where jaxtyping checks annotations.
 """
 
+import math
+import numbers
 from collections.abc import Sequence
 from typing import Any
 
@@ -38,14 +40,16 @@ def images_like(name: str, value: Any) -> Array:
 
     Raises:
       TypeError: the elements are neither integers nor floating-point numbers.
-      ValueError: the axes are not [batch, height, width, channels], there is no pixel to read, or
-        there are more pixels than an index can count.
+      ValueError: the axes are not [batch, height, width, channels], there is no pixel or
+        channel to read, or there are more pixels than an index can count.
     """
     array = jnp.asarray(value)
     if not (jnp.issubdtype(array.dtype, jnp.floating) or jnp.issubdtype(array.dtype, jnp.integer)):
         raise TypeError(f"{name} must hold integers or floating-point numbers, got {array.dtype}")
     _check_shape(name, array, ("batch", "height", "width", "channels"))
-    height, width = array.shape[1:3]
+    height, width, channels = array.shape[1:]
+    if channels == 0:
+        raise ValueError(f"{name} of shape {array.shape} have no channels to sample")
     if height == 0 or width == 0:
         raise ValueError(f"{name} of shape {array.shape} have no pixels to sample")
     if height * width >= 2**31:
@@ -86,6 +90,13 @@ def whole_number(name: str, value: Any, *, least: int = 1, most: int | None = No
         limits = f"from {least}" if most is None else f"from {least} to {most}"
         raise ValueError(f"{name} must be a whole number {limits}, got {value!r}")
     return number
+
+
+def not_negative(name: str, value: Any) -> float:
+    """Returns `value` as a number; ValueError where it is negative, not finite or an array."""
+    if not (isinstance(value, numbers.Real) and 0 <= value < math.inf):
+        raise ValueError(f"{name} must be one finite number from 0, no array, got {value!r}")
+    return float(value)
 
 
 def same_batch(first: str, a: Array, second: str, b: Array) -> None:

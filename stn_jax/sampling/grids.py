@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 from jax.typing import ArrayLike
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from stn_jax.sampling import checks
 from stn_jax.sampling.thin_plate import control_points, spline_weights
@@ -21,6 +21,8 @@ from stn_jax.sampling.weighted_sum import set_apart
 TRANSFORMS = ("affine", "attention", "projective", "tps")
 # A point is in front of the camera where its depth exceeds this part of the largest possible one.
 NEAREST_DEPTH = 1e-6
+# Depths up to it, and down to its inverse, are computed with as they are.
+LARGEST_DEPTH = 1e6
 
 
 @no_type_check
@@ -80,7 +82,8 @@ def thin_plate_spline_grid(
       displacements: (dx, dy) of a regular K x K lattice of control points over [-1, 1], row by
         row; 0 is the identity.
       size: height and width of the output, in pixels.
-      regularization: trades exactness at the control points for a smoother map; 0 meets them.
+      regularization: trades exactness at the control points for a smoother map; a number from 0,
+        which meets them.
       align_corners: whether -1 and 1 are the centres of the outermost pixels instead of the edges.
 
     Returns:
@@ -88,8 +91,10 @@ def thin_plate_spline_grid(
 
     Raises:
       TypeError: displacements are not floating-point.
-      ValueError: displacements are not [batch, K * K, 2] with K at least 2.
+      ValueError: displacements are not [batch, K * K, 2] with K at least 2, or regularization is no
+        finite number from 0.
     """
+    regularization = checks.not_negative("regularization", regularization)
     return _grid("tps", displacements, size, align_corners, regularization=regularization)
 
 
@@ -119,7 +124,24 @@ def check_theta(theta: ArrayLike, transform: str, name: str | None = None) -> Ar
 def axis_coordinates(length: int, align_corners: bool) -> np.ndarray:
     """Coordinates of pixel centres along one axis, in float64, so that scaling them is exact."""
     steps = 2.0 * np.arange(length) + 1.0 - length
-    return steps / max(length - 1 if align_corners else length, 1)
+    return steps / max(_span(length, align_corners), 1)
+
+
+def pixel_scale(size: tuple[int, int], align_corners: bool) -> tuple[float, float]:
+    """Pixels (x, y) in one unit of coordinates of an image, which go from -1 to 1."""
+    height, width = size
+    return _span(width, align_corners) / 2, _span(height, align_corners) / 2
+
+
+def pixel_steps(size: tuple[int, int], align_corners: bool) -> tuple[float, float]:
+    """Coordinates (x, y) from one pixel of an image to the next."""
+    height, width = size
+    return tuple(2 / max(_span(length, align_corners), 1) for length in (width, height))
+
+
+def _span(length: int, align_corners: bool) -> int:
+    """Pixels from -1 to 1 along an axis."""
+    return length - 1 if align_corners else length
 
 
 def map_points(
@@ -143,17 +165,40 @@ def map_points(
             jnp.asarray(base, theta.dtype)[None] + shift.reshape(theta.shape[0], *base.shape)
             for base, shift in zip(rest, _spline(theta, weights, scale), strict=True)
         )
-    x, y = _affine(theta[:, :2], columns, rows, scale)
     if transform != "projective":
-        return x, y
-    depth, _ = _affine(theta[:, [2, 2]], columns, rows, (1.0, 1.0))
-    nearest = NEAREST_DEPTH * jnp.sum(jnp.abs(lax.stop_gradient(theta[:, 2])), axis=1)
-    in_front = depth > nearest[:, None, None]
+        return _affine(theta, columns, rows, scale)
+    theta = normalise_homography(theta)
+    x, y = _affine(theta[:, :2], columns, rows, scale)
+    depth, in_front = depths(theta, columns, rows)
     # Divided by 1 wherever no position comes of it, so that no gradient is 0 times infinity.
     x, y = set_apart(
         *(each / jnp.where(in_front & jnp.isfinite(each), depth, 1.0) for each in (x, y))
     )
     return jnp.where(in_front, x, jnp.inf), jnp.where(in_front, y, jnp.inf)
+
+
+def normalise_homography(theta: Float[Array, "batch 3 3"]) -> Float[Array, "batch 3 3"]:
+    """Homographies with a last row of ordinary size: any multiple of one is the same map.
+
+    The derivatives of a division by depth have its square, which in float32 overflows from 2e19
+    on and vanishes below 1e-23. Where the row is of ordinary size, theta stays as it is.
+    """
+    largest = jnp.max(jnp.abs(lax.stop_gradient(theta[:, 2])), axis=1)
+    ordinary = (largest > 1 / LARGEST_DEPTH) & (largest < LARGEST_DEPTH)
+    scalable = (largest > 0) & jnp.isfinite(largest) & ~ordinary
+    return theta / jnp.where(scalable, largest, 1.0)[:, None, None]
+
+
+def depths(
+    theta: Float[Array, "batch 3 3"], columns: np.ndarray, rows: np.ndarray
+) -> tuple[Float[Array, "batch height width"], Bool[Array, "batch height width"]]:
+    """Depth of each point of a lattice under a homography, and whether the camera can see it.
+
+    By the first, where the second holds, the mapped x and y are divided.
+    """
+    depth, _ = _affine(theta[:, [2, 2]], columns, rows, (1.0, 1.0))
+    nearest = NEAREST_DEPTH * jnp.sum(jnp.abs(lax.stop_gradient(theta[:, 2])), axis=1)
+    return depth, depth > nearest[:, None, None]
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(1, 2, 3))

@@ -31,8 +31,6 @@ def spline_weights(
 
     The spline is linear in the displacements, so one solve in float64 serves every theta.
     """
-    if regularization < 0:
-        raise ValueError(f"regularization must not be negative, got {regularization}")
     x, y = np.meshgrid(columns, rows)
     points = np.stack([x.ravel(), y.ravel()], axis=-1)
     return (_basis(points, control_points(count)) @ _solution(count, regularization)).T

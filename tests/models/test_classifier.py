@@ -79,6 +79,12 @@ def test_what_lies_outside_is_neutral_to_the_classifier():
     np.testing.assert_allclose(logits, nothing, atol=1e-6)
 
 
+def test_a_mean_colour_for_other_channels_is_refused_by_name():
+    model = make_model(SMALL, num_classes=2, mean_color=(1.0, 2.0, 3.0))
+    with pytest.raises(ValueError, match="mean_color must be one number or one for each of 1"):
+        jax.eval_shape(lambda: model.init(jax.random.key(0), PHOTOS[..., :1], train=False))
+
+
 def test_precision_reaches_both_networks():
     model = make_model(SMALL, num_classes=2, mean_color=(1.0, 1.0, 1.0), precision="bfloat16")
     assert model.classifier.dtype == jnp.bfloat16

@@ -34,6 +34,9 @@ REFUSED = {
     "images without columns": (
         lambda: spatial_transform(IMAGES[:, :, :0], THETA, SIZE), ValueError,
         r"images of shape \(2, 4, 0, 3\) have no pixels"),
+    "images without channels": (
+        lambda: grid_sample(IMAGES[..., :0], GRID), ValueError,
+        r"images of shape \(2, 4, 5, 0\) have no channels"),
     "images of truth values": (
         lambda: grid_sample(IMAGES > 0, GRID), TypeError, "images must hold .* got bool"),
     "complex images": (
@@ -92,7 +95,16 @@ REFUSED = {
         "displacements must have K . K control points with K at least 2, got 5"),
     "a negative regularization": (
         lambda: thin_plate_spline_grid(jnp.zeros((1, 4, 2)), SIZE, regularization=-1.0), ValueError,
-        "regularization must not be negative"),
+        "regularization must be one finite number from 0"),
+    "a regularization that is no number": (
+        lambda: thin_plate_spline_grid(jnp.zeros((1, 4, 2)), SIZE, regularization=float("nan")),
+        ValueError, "regularization must be one finite number from 0, no array, got nan"),
+    "an infinite regularization": (
+        lambda: thin_plate_spline_grid(jnp.zeros((1, 4, 2)), SIZE, regularization=float("inf")),
+        ValueError, "regularization must be one finite number from 0, no array, got inf"),
+    "a regularization for each map": (
+        lambda: thin_plate_spline_grid(jnp.zeros((2, 4, 2)), SIZE, regularization=jnp.ones(2)),
+        ValueError, "regularization must be one finite number from 0, no array, got Array"),
     "a size that is no pair": (
         lambda: affine_grid(THETA, (3, 3, 3)), TypeError, r"size must be \(height, width\)"),
     "a fractional size": (
@@ -119,6 +131,9 @@ REFUSED = {
         lambda: invert(jnp.zeros((2, 3, 3))), ValueError, "theta must have shape"),
     "blocks that do not divide": (
         lambda: area_average(IMAGES, 3), ValueError, "cannot be cut into blocks of 3 pixels"),
+    "a fractional factor": (
+        lambda: area_average(IMAGES, 2.0), ValueError,
+        "factor must be a whole number from 1, got 2.0"),
 }  # fmt: skip
 
 
