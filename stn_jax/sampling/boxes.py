@@ -9,7 +9,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Float
 
 from stn_jax.sampling import checks
-from stn_jax.sampling.grids import check_theta, map_points
+from stn_jax.sampling.grids import check_theta, map_points, pixel_scale
 
 
 @no_type_check
@@ -35,10 +35,9 @@ def theta_to_box(
       Infinite for a corner behind the camera of a homography.
     """
     theta = check_theta(theta, transform)
-    height, width = checks.output_size("photo_size", photo_size)
+    size = height, width = checks.output_size("photo_size", photo_size)
     ends = np.array([-1.0, 1.0])
-    shrink = 1.0 if align_corners else 0.0
-    scale = ((width - shrink) / 2, (height - shrink) / 2)
+    scale = pixel_scale(size, align_corners)
     x, y = map_points(theta, ends, ends, transform=transform, scale=scale)
     corners = jnp.stack([x + width / 2, y + height / 2], axis=-1).reshape(-1, 4, 2)
     return corners[:, np.array([0, 1, 3, 2])]

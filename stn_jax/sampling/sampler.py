@@ -10,6 +10,7 @@ from jaxtyping import Float, Real
 
 from stn_jax.sampling import checks
 from stn_jax.sampling.divided import along_batch
+from stn_jax.sampling.grids import pixel_scale
 from stn_jax.sampling.interpolation import Run, neighbours, result_type
 from stn_jax.sampling.padding import FillValue, check_padding, coverage, fill, pad
 from stn_jax.sampling.weighted_sum import set_apart, weighted_sum
@@ -65,10 +66,10 @@ def grid_sample(
 
 def _sample(images: Array, grid: Array, *, align_corners: bool, **options: Any) -> Array:
     height, width = images.shape[1:3]
-    shrink = 1 if align_corners else 0
+    scale_x, scale_y = pixel_scale((height, width), align_corners)
     x, y = set_apart(
-        grid[..., 0] * ((width - shrink) / 2) + (width - 1) / 2,
-        grid[..., 1] * ((height - shrink) / 2) + (height - 1) / 2,
+        grid[..., 0] * scale_x + (width - 1) / 2,
+        grid[..., 1] * scale_y + (height - 1) / 2,
     )
     return sample_pixels(images, x, y, align_corners=align_corners, **options)
 

@@ -7,7 +7,7 @@ import numpy as np
 from jax import Array, lax
 from jaxtyping import Float
 
-from stn_jax.sampling.grids import map_points
+from stn_jax.sampling.grids import depths, map_points, normalise_homography
 from stn_jax.sampling.thin_plate import spline_weights
 
 # Step, in the lattice's coordinates, of the central differences that differentiate a spline.
@@ -70,11 +70,10 @@ def _affine(theta, columns, rows):
 
 
 def _projective(theta, columns, rows):
+    theta = normalise_homography(theta)
     mapped = map_points(theta, columns, rows, transform="projective")
     slopes = theta[:, :, :2, None, None]
-    x, y = jnp.asarray(columns, theta.dtype), jnp.asarray(rows, theta.dtype)
-    depth = slopes[:, 2, 0] * x[None, None] + slopes[:, 2, 1] * y[None, :, None]
-    depth = depth + theta[:, 2, 2, None, None]
+    depth, _ = depths(theta, columns, rows)
     return [
         [(slopes[:, image, output] - mapped[image] * slopes[:, 2, output]) / depth
          for output in range(2)]

@@ -10,7 +10,13 @@ from jaxtyping import Float, Real
 from stn_jax.sampling import checks
 from stn_jax.sampling.antialias import sample_antialiased
 from stn_jax.sampling.divided import along_batch
-from stn_jax.sampling.grids import axis_coordinates, check_theta, map_points
+from stn_jax.sampling.grids import (
+    axis_coordinates,
+    check_theta,
+    map_points,
+    pixel_scale,
+    pixel_steps,
+)
 from stn_jax.sampling.padding import FillValue
 from stn_jax.sampling.sampler import MODES, sample_pixels
 from stn_jax.sampling.strides import local_strides
@@ -85,18 +91,17 @@ def _sample(
     if antialias and mode != "bilinear":
         raise ValueError(f"antialias=True smooths, and mode={mode!r} does not: give up one of them")
     height, width = images.shape[1:3]
-    shrink = 1 if align_corners else 0
     rows, columns = (axis_coordinates(side, align_corners) for side in size)
     lattice = {
         "columns": columns,
         "rows": rows,
         "transform": transform,
-        "scale": ((width - shrink) / 2, (height - shrink) / 2),
+        "scale": pixel_scale((height, width), align_corners),
     }
     x, y = map_points(theta, **lattice)
     x, y = x + (width - 1) / 2, y + (height - 1) / 2
     padding["align_corners"] = align_corners
     if not antialias:
         return sample_pixels(images, x, y, mode=mode, **padding)
-    steps = tuple(2 / max(side - shrink, 1) for side in reversed(size))
-    return sample_antialiased(images, x, y, local_strides(theta, steps=steps, **lattice), **padding)
+    strides = local_strides(theta, steps=pixel_steps(size, align_corners), **lattice)
+    return sample_antialiased(images, x, y, strides, **padding)
