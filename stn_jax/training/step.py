@@ -31,6 +31,7 @@ _LATTICE_SPAN = 2 * (_LATTICE - 1) / _LATTICE
 """Distance of the lattice's outermost points under the identity."""
 _FAR = 1e3
 _TINY = 1e-6
+"""Least area of a crop, over the square of its longest side, that its condition is told from."""
 
 
 def make_train_step(
@@ -286,19 +287,24 @@ def describe_crops(
       scale: side of a square of the crop's area, in photo sides.
       outside: share of the crop that lies outside the photo.
       condition: ratio of the longest stretch of the map to the shortest, from the crop's middle
-        lines; 1 for a crop of the photo's own shape.
+        lines; 1 for a crop of the photo's own shape, however small, and 0 for a single point.
     """
     points = _lattice(theta, family)
     outside = (jnp.abs(points) > 1).any(axis=-1).mean(axis=(1, 2))
     middle = _LATTICE // 2
     across = (points[:, middle, -1] - points[:, middle, 0]) / _LATTICE_SPAN
     down = (points[:, -1, middle] - points[:, 0, middle]) / _LATTICE_SPAN
+    # In units of a power of 2 near the longest, so that no square is too small for float32.
+    longest = jnp.maximum(jnp.abs(across), jnp.abs(down)).max(axis=-1)
+    _, exponent = jnp.frexp(longest)
+    across, down = (jnp.ldexp(side, -exponent[:, None]) for side in (across, down))
     squares = (across**2 + down**2).sum(axis=-1)
     area = jnp.abs(across[:, 0] * down[:, 1] - across[:, 1] * down[:, 0])
     # Largest over smallest singular value, from their squares' sum and their product.
     root = jnp.sqrt(jnp.maximum(squares**2 - 4 * area**2, 0))
-    condition = (squares + root) / jnp.maximum(2 * area, _TINY * squares + _TINY)
-    return {"scale": jnp.sqrt(area), "outside": outside, "condition": condition}
+    condition = (squares + root) / jnp.maximum(2 * area, _TINY)
+    scale = jnp.ldexp(jnp.sqrt(area), exponent)
+    return {"scale": scale, "outside": outside, "condition": condition}
 
 
 def spread(theta: Float[Array, "batch ..."], *, family: str) -> Float[Array, ""]:
