@@ -59,7 +59,7 @@ def draw_glimpses(
     x, y = cell_centres(width, look.covered[0]), cell_centres(height, look.covered[1])
     centre = jnp.stack([x[cells % width], y[cells // width]], axis=-1)
     # Anywhere in the cell, so that the places between the centres are seen, too.
-    within = jax.random.uniform(place_key, centre.shape, minval=-1, maxval=1)
+    within = jax.random.uniform(place_key, centre.shape, centre.dtype, minval=-1, maxval=1)
     centre = centre + within * (look.covered / jnp.array([width, height]))[None, None]
     scale = jnp.repeat(look.theta[:, 0, 0], count)
     centre = centre.reshape(-1, 2)

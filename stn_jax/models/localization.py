@@ -125,7 +125,7 @@ class LocalizationNet(nn.Module):
         view = checks.images_like("view", view)
         check_size("view", view, len(self.channels) - 1)
         if scale is not None:
-            scale = checks.floating("scale", scale, ("batch",))
+            scale = checks.floating("scale", scale, ("batch",)).astype(jnp.float32)
             checks.same_batch("scale", scale, "view", view)
         features = self._features(view)
         if self.head == "heatmap":
@@ -141,7 +141,8 @@ class LocalizationNet(nn.Module):
     def _covered(self, features: Array, view: Array) -> Array:
         """Shares (x, y) of the view's sides from which the pools leave nothing out."""
         shrunk = 2 ** (len(self.channels) - 1)
-        return jnp.array([features.shape[i] * shrunk / view.shape[i] for i in (2, 1)])
+        shares = [features.shape[i] * shrunk / view.shape[i] for i in (2, 1)]
+        return jnp.array(shares, jnp.float32)
 
     def _refine(self, features: Array, crop: Array, covered: Array) -> Array:
         """Turns, stretches and bends an upright crop by what the features show inside it."""

@@ -134,6 +134,7 @@ class SpatialTransformer(nn.Module):
     def _fixed_theta(self, images: Array) -> Array:
         batch, height, width, _ = images.shape
         if self.fixed == "identity":
-            return attention_theta(jnp.ones(batch), jnp.zeros((batch, 2)))
+            whole, middle = jnp.ones(batch, jnp.float32), jnp.zeros((batch, 2), jnp.float32)
+            return attention_theta(whole, middle)
         middle = jnp.asarray(middle_theta((height, width), self.crop_size))
         return jnp.broadcast_to(middle, (batch, 2, 3))

@@ -59,6 +59,20 @@ def test_no_photos_have_no_answers(transform, head):
     assert [each.shape for each in none] == [(0, *each.shape[1:]) for each in some]
 
 
+@pytest.mark.parametrize("head", ["dense", "heatmap"])
+@pytest.mark.parametrize(
+    "transform", ["affine", "attention", "projective", "tps", "identity", "centre"]
+)
+def test_theta_is_float32_where_jax_has_float64_as_its_default(transform, head):
+    config = dataclasses.replace(SMALL, transform=transform, head=head)
+    model = make_model(config, num_classes=3, mean_color=(100.0, 110.0, 120.0))
+    with jax.enable_x64(True):
+        variables, outputs = jax.eval_shape(
+            lambda: model.init_with_output(jax.random.key(0), PHOTOS, train=False)[::-1]
+        )
+    assert {leaf.dtype for leaf in jax.tree.leaves((variables, outputs))} == {np.dtype("float32")}
+
+
 def test_defaults_are_the_paper_everywhere():
     """A module made without options is the one that the default configuration describes."""
     made = make_model(ModelConfig(), num_classes=2, mean_color=(127.5, 127.5, 127.5))

@@ -152,6 +152,15 @@ def test_no_photos_have_no_glimpses(model_and_variables):
     assert theta.shape == (0, 2, 3)
 
 
+def test_glimpses_are_float32_where_jax_has_float64_as_its_default(model_and_variables):
+    photos = np.zeros((2, 24, 36, 3), np.uint8)
+    with jax.enable_x64(True):
+        drawn = jax.eval_shape(
+            lambda: glimpse(*model_and_variables, photos, scale=jnp.ones(2, jnp.float64))
+        )
+    assert [each.dtype for each in drawn] == [np.dtype("float32")] * 2
+
+
 def test_glimpses_teach_both_networks(model_and_variables):
     model, variables = model_and_variables
     photos = jax.random.randint(jax.random.key(1), (2, 24, 36, 3), 0, 256).astype(jnp.uint8)
