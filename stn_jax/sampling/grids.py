@@ -178,7 +178,7 @@ def map_points(
 
 
 def normalise_homography(theta: Float[Array, "batch 3 3"]) -> Float[Array, "batch 3 3"]:
-    """Homographies with a last row of ordinary size: any multiple of one is the same map.
+    """Homographies with a last row of ordinary size: any positive multiple is the same map.
 
     The derivatives of a division by depth have its square, which in float32 overflows from 2e19
     on and vanishes below 1e-23. Where the row is of ordinary size, theta stays as it is.
