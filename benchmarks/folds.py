@@ -79,6 +79,8 @@ class Options:
     """Batches that the paper's learns from."""
     eval_every: int = 50
     """Steps between the paper's looks at the validation photos; the others look at the end."""
+    seed: int = 0
+    """Seed of all trainings; each wants a workdir of its own. The photos are divided alike."""
     workdir: Path = Path("runs/folds")
     """Where the runs go, one folder each."""
     leave_out: Path | None = None
@@ -141,7 +143,7 @@ def lesions(options: Options, transform: str) -> Config:
         load(CONFIGS / "lesions.py"),
         data={"photo_size": options.photo_size},
         model={"crop_size": options.crop_size, "transform": transform},
-        train={"steps": options.lesions_steps},
+        train={"steps": options.lesions_steps, "seed": options.seed},
     )
 
 
@@ -171,7 +173,12 @@ def _sized(config: Config, steps: int, every: int, options: Options) -> Config:
         config,
         data={"root": options.root, "photo_size": options.photo_size, "folds": options.folds},
         model={"crop_size": options.crop_size},
-        train={"steps": steps, "eval_every": every, "checkpoint_every": every},
+        train={
+            "steps": steps,
+            "eval_every": every,
+            "checkpoint_every": every,
+            "seed": options.seed,
+        },
     )
 
 
@@ -231,7 +238,7 @@ def main() -> int:
 
 def _described(options: Options) -> dict[str, Any]:
     names = ("folds", "photo_size", "crop_size", "steps", "pretrained_steps", "lesions_steps")
-    names += ("paper_steps", "eval_every")
+    names += ("paper_steps", "eval_every", "seed")
     return {name: getattr(options, name) for name in names}
 
 
