@@ -1,0 +1,19 @@
+"""What training cannot do with its photos."""
+
+from stn_jax.config.errors import ConfigError
+from stn_jax.config.options import DataConfig, TrainConfig
+
+
+def check_colours(data: DataConfig) -> None:
+    """Refuses changes of colours that photos do not have."""
+    if data.source == "mnist" and (data.augment.saturation or data.augment.hue):
+        raise ConfigError("--data.augment.saturation and hue: digits have no colour to change")
+
+
+def check_batch(train: TrainConfig) -> None:
+    """Refuses batches that cannot be divided."""
+    if train.batch_size % train.accumulate:
+        raise ConfigError(
+            f"--train.batch-size {train.batch_size} cannot be computed in "
+            f"--train.accumulate {train.accumulate} equal parts"
+        )
