@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from stn_jax.evaluation.metrics import commonest
-from stn_jax.evaluation.words import answers_always, number, percent, promised
+from stn_jax.evaluation.words import answers_always, learned, number, percent, promised
 
 
 def print_summary(metrics: Mapping[str, Any], console: Console) -> None:
@@ -70,6 +70,8 @@ def _remarks(metrics: Mapping[str, Any]) -> Iterator[str]:
             f"Always calling it the commonest, {name}, would be right for {count} of {n} "
             f"({percent(count / n)})."
         )
+    if before := metrics["model"].get("learned_before"):
+        yield f"Before its own photos, it had learned from {learned(before)}."
     if chosen["threshold"] is not None:
         when = f"Answers from {100 * chosen['threshold']:.1f} % sure on"
         if answers_always(chosen["threshold"], metrics["classes"]):

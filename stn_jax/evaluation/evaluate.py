@@ -297,6 +297,7 @@ def _facts(predictor: Predictor, dataset: PhotoDataset) -> dict[str, Any]:
             "step": predictor.step,
             "by_validation": predictor.by_validation,
             "weights": weights,
+            "learned_before": list(run.learned_before),
         },
         "data": {
             "fingerprint": run.data_fingerprint,
@@ -320,7 +321,7 @@ def _known_facts(file: Path) -> dict[str, Any]:
         "crop": LEARNED_ZOOM,
         "photo_size": None,
         "crop_size": None,
-        "model": {"fingerprint": None, "step": None, "weights": None},
+        "model": {"fingerprint": None, "step": None, "weights": None, "learned_before": []},
         "data": dict.fromkeys(("fingerprint", "splits", "taken", *_AUDIT)),
         "config": None,
         "versions": None,

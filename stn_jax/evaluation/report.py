@@ -11,7 +11,7 @@ from typing import Any
 import jinja2
 
 from stn_jax.evaluation.metrics import commonest
-from stn_jax.evaluation.words import answers_always, isolated, number, percent, promised
+from stn_jax.evaluation.words import answers_always, isolated, learned, number, percent, promised
 
 REPORT = "report.html"
 
@@ -118,6 +118,7 @@ _TEMPLATES.filters |= {
     "range": _range,
     "number": number,
     "isolated": isolated,
+    "learned": learned,
     "commonest": commonest,
 }
 _TEMPLATES.tests |= {"always": answers_always, "having_any": _having_any}

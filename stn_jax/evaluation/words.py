@@ -28,3 +28,10 @@ def number(value: float | None, digits: int = 3) -> str:
 def isolated(names: Iterable[str], between: str) -> Markup:
     """Names joined, each laid out for itself: one that is read from the right moves no other."""
     return Markup(escape(between)).join(Markup("<bdi>{}</bdi>").format(name) for name in names)
+
+
+def learned(names: Iterable[str]) -> str:
+    """What weights learned from, in its order: "generated photos (SYNTHETIC), then scin"."""
+    return ", then ".join(
+        "generated photos (SYNTHETIC)" if name == "SYNTHETIC" else name for name in names
+    )

@@ -55,6 +55,8 @@ class Run:
       data_fingerprint: of the photos and the options that shaped them, hexadecimal.
       versions: of the packages that the numbers depend on.
       git_revision: of the code, where it ran from a checkout; `+` marks uncommitted changes.
+      learned_before: what its first weights had learned from, if not drawn: `data_name` of the run
+        that it was started from, after those which that one was.
     """
 
     config: Config
@@ -64,6 +66,7 @@ class Run:
     data_fingerprint: str
     versions: dict[str, str] = dataclasses.field(default_factory=dict)
     git_revision: str | None = None
+    learned_before: tuple[str, ...] = ()
 
     @property
     def synthetic(self) -> bool:
@@ -93,6 +96,7 @@ def read_run(workdir: str | Path) -> Run:
         facts = json.loads((workdir / "run.json").read_text())
         facts["classes"] = tuple(facts["classes"])
         facts["mean_color"] = tuple(facts["mean_color"])
+        facts["learned_before"] = tuple(facts.get("learned_before", ()))
         return Run(config=config, **facts)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise WorkdirError(
@@ -104,17 +108,19 @@ def start_or_resume(workdir: Path, run: Run) -> list[str]:
     """Writes a new run's description, or checks that the one there is the same.
 
     Changes that leave the mathematics alone (more steps, how often to save) are taken over; before
-    the first checkpoint, when there is nothing to lose, all are.
+    the first checkpoint, when there is nothing to lose, all are. What the first weights had learned
+    from is looked up then, and kept: the run that they come from may be gone when this one resumes.
 
     Returns:
       What changed since the run was started, one sentence each.
 
     Raises:
-      WorkdirError: listing the differences, when they make it another run; or when it has already
-        done more steps than are asked for.
+      WorkdirError: listing the differences, when they make it another run; when it has already
+        done more steps than are asked for; or when there is no run to start from.
     """
     if not has_checkpoint(workdir):
-        _write(workdir, run)
+        learned = learned_by(run.config.train.init_from)
+        _write(workdir, dataclasses.replace(run, learned_before=learned))
         return []
     if not (workdir / "config.json").exists():
         raise WorkdirError(
@@ -140,13 +146,28 @@ def start_or_resume(workdir: Path, run: Run) -> list[str]:
             f"{workdir} has done {done} steps, more than --train.steps {run.config.train.steps}: "
             f"ask for {done} or more, or start another run with --workdir"
         )
-    _write(workdir, run)
+    _write(workdir, dataclasses.replace(run, learned_before=before.learned_before))
     for name in before.versions.keys() | run.versions.keys():
         changed[f"version of {name}"] = (before.versions.get(name), run.versions.get(name))
     changed["git revision"] = (before.git_revision, run.git_revision)
     return [
         f"{name} is now {new} (was {old})" for name, (old, new) in changed.items() if old != new
     ]
+
+
+def learned_by(other: str | None) -> tuple[str, ...]:
+    """What the weights of another run have learned from; nothing where there is none.
+
+    Raises:
+      WorkdirError: when there is no such run.
+    """
+    if other is None:
+        return ()
+    try:
+        run = read_run(other)
+    except WorkdirError as error:
+        raise WorkdirError(f"--train.init-from: {error}") from error
+    return (*run.learned_before, run.data_name)
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ import flask
 
 from stn_jax.evaluation.metrics import commonest
 from stn_jax.evaluation.predictor import Predictor
-from stn_jax.evaluation.words import answers_always, isolated, promised
+from stn_jax.evaluation.words import answers_always, isolated, learned, promised
 from stn_jax.web.answerer import Answerer
 from stn_jax.web.api import api
 from stn_jax.web.counters import Counters
@@ -51,6 +51,7 @@ def make_app(
         "choices": choices,
         "commonest": commonest,
         "isolated": isolated,
+        "learned": learned,
         "promised": promised,
         "share": share,
     }

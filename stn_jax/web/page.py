@@ -110,6 +110,7 @@ def _render(cards: list[dict]) -> str:
         cards=cards,
         classes=site.predictor.run.classes,
         synthetic=site.predictor.run.synthetic,
+        learned_before=site.predictor.run.learned_before,
         answering=site.predictor.answering,
         evidence=site.evidence,
         examples=site.examples,

@@ -523,6 +523,18 @@ def test_calling_every_photo_the_commonest_stands_beside_the_rate(
     assert words.format("psoriasis") in " ".join(capsys.readouterr().out.split())
 
 
+def test_what_the_first_weights_had_learned_from_stands_beside_the_rate(copy, capsys):
+    described = json.loads((copy / "run.json").read_text())
+    described |= {"learned_before": ["scin", "SYNTHETIC"]}
+    (copy / "run.json").write_text(json.dumps(described))
+    stn_jax.evaluate(copy)
+    words = "had learned from scin, then generated photos (SYNTHETIC)"
+    assert f"Before its own photos, it {words}." in " ".join(capsys.readouterr().out.split())
+    report = (copy / "evaluation" / "report.html").read_text()
+    assert f"Before its own photos, it {words}." in report
+    assert f"from weights that {words};" in report
+
+
 def test_letters_that_figures_cannot_show_are_said(copy, capsys, monkeypatch):
     monkeypatch.setattr(
         "stn_jax.evaluation.evaluate.undrawable", lambda classes: f"疹 of {' '.join(classes)}"

@@ -17,7 +17,7 @@ from stn_jax.training.checkpoint import restore_best
 from stn_jax.training.errors import WorkdirError
 from stn_jax.training.state import init_state, make_optimizer
 from stn_jax.training.transfer import start_from
-from stn_jax.training.workdir import read_run
+from stn_jax.training.workdir import learned_by, read_run
 
 CLASSES = synthetic.CLASSES
 
@@ -120,10 +120,16 @@ def test_weights_that_may_know_the_test_are_refused(other, tmp_path):
 
 
 def test_a_run_starts_there_and_resumes_as_itself(other, tmp_path, capsys):
-    config = with_train(tiny_config(steps=2), init_from=str(other))
-    stn_jax.train(config, tmp_path)
-    assert f"started from the weights of {other}" in capsys.readouterr().out
-    stn_jax.train(with_train(config, steps=4), tmp_path)
+    shutil.copytree(other, tmp_path / "gone")
+    config = with_train(tiny_config(steps=2), init_from=str(tmp_path / "gone"))
+    workdir = tmp_path / "run"
+    stn_jax.train(config, workdir)
+    assert f"started from the weights of {tmp_path / 'gone'}" in capsys.readouterr().out
+    shutil.rmtree(tmp_path / "gone")
+    stn_jax.train(with_train(config, steps=4), workdir)
     printed = capsys.readouterr().out
     assert "resuming at step 2" in printed
     assert "started from" not in printed
+    # Generated photos stay behind its numbers, and behind those of a run that starts from it.
+    assert read_run(workdir).learned_before == ("SYNTHETIC",)
+    assert learned_by(str(workdir)) == ("SYNTHETIC", "SYNTHETIC")
