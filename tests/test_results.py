@@ -1,6 +1,7 @@
 """The tables of docs/results.md hold what the benchmarks wrote."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,28 @@ def digits_row(row: Mapping[str, Any]) -> str:
 def test_digits(name):
     for row in read(name)["rows"]:
         assert digits_row(row) in PAGE
+
+
+@pytest.mark.parametrize(
+    ("task", "name", "file"),
+    [
+        ("R", "rotated", "mnist-long.json"),
+        ("RTS", "rotated, scaled, shifted", "mnist-long.json"),
+        ("P", "projected", "mnist-long.json"),
+        ("E", "bent", "mnist-long.json"),
+        ("TC", "shifted in clutter, 60x60", "mnist.json"),
+    ],
+)
+def test_digits_in_the_readme(task, name, file):
+    shown = [row for row in read(file)["rows"] if row["task"] == task]
+    if task == "TC":  # with the head that is the default
+        shown = [row for row in shown if row["head"] != "dense" and row["transform"] != "attention"]
+    line = re.search(rf"^\| {name} \|.*$", (ROOT / "README.md").read_text(), re.MULTILINE).group()
+    cells = [cell.strip() for cell in line.split("|")[2:-1]]
+    columns = ("identity", "affine", "projective", "tps")
+    for row in shown:
+        cell = f"{row['mean']:.2f} ({row['published']})"
+        assert cells[columns.index(row["transform"])] == cell
 
 
 def counted(part: Mapping[str, Any], digits: int) -> str:
