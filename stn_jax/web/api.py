@@ -8,7 +8,7 @@ from stn_jax.version import __version__
 from stn_jax.web.answerer import Answer, Refusal
 from stn_jax.web.openapi import describe
 from stn_jax.web.site import current_site, status_of
-from stn_jax.web.words import note_in_words
+from stn_jax.web.words import note_in_words, unnamed
 
 api = flask.Blueprint("api", __name__, url_prefix="/api/v1")
 
@@ -40,6 +40,7 @@ def model() -> dict[str, Any]:
         "temperature": predictor.answering.temperature,
         "note": note_in_words(predictor.answering.note),
         "synthetic": run.synthetic,
+        "learned_before": unnamed(run.learned_before),
         "photo_size": list(run.config.data.photo_size),
         "crop_size": list(run.config.model.crop_size),
         "step": predictor.step,

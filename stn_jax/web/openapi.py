@@ -119,6 +119,12 @@ def _schemas(classes: Sequence[str]) -> dict[str, Any]:
             temperature=_NUMBER,
             note={**_TEXT, "description": "Why there is no threshold"},
             synthetic={"type": "boolean"},
+            learned_before={
+                "type": "array",
+                "items": _TEXT,
+                "description": "What its first weights had learned from, if they were not drawn: "
+                "SYNTHETIC, which are generated, or other photos",
+            },
             photo_size=numbers,
             crop_size=numbers,
             step={"type": "integer"},

@@ -8,7 +8,7 @@ from stn_jax.web.answerer import Answer, Refusal
 from stn_jax.web.pictures import encode, make_pictures, shrink
 from stn_jax.web.security import COOKIE
 from stn_jax.web.site import Site, current_site, status_of
-from stn_jax.web.words import certainty_in_words, reason_in_words
+from stn_jax.web.words import certainty_in_words, reason_in_words, unnamed
 
 page = flask.Blueprint("page", __name__)
 
@@ -110,7 +110,7 @@ def _render(cards: list[dict]) -> str:
         cards=cards,
         classes=site.predictor.run.classes,
         synthetic=site.predictor.run.synthetic,
-        learned_before=site.predictor.run.learned_before,
+        learned_before=unnamed(site.predictor.run.learned_before),
         answering=site.predictor.answering,
         evidence=site.evidence,
         examples=site.examples,

@@ -1,7 +1,7 @@
-"""Numbers as a clinician reads them."""
+"""Numbers, and where weights come from, as a clinician reads them."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from stn_jax.web.evidence import similar_photos
@@ -82,3 +82,8 @@ def reason_in_words(reason: str) -> str:
     """Why a photo was refused, without what only an operator can change."""
     reason = re.sub(r" \([^()]*(--data|pip install)[^()]*\)", "", reason)
     return f"{reason[:1].upper()}{reason[1:]}."
+
+
+def unnamed(sources: Iterable[str]) -> list[str]:
+    """What weights learned from, without the names that folders have on the operator's machine."""
+    return [name if name == "SYNTHETIC" else "other photos" for name in sources]

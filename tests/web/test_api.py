@@ -1,5 +1,7 @@
 """The interface for programs: the numbers of predict.py, and a clear no to everything else."""
 
+import copy
+import dataclasses
 import json
 import threading
 
@@ -102,6 +104,14 @@ def test_model(client, predictor):
     assert body["fingerprints"]["data"] == predictor.run.data_fingerprint
     assert body["metrics"]["n"] == 120
     assert body["version"] == stn_jax.__version__
+
+
+def test_model_that_started_from_another(build, predictor):
+    started = copy.copy(predictor)
+    started.run = dataclasses.replace(predictor.run, learned_before=("Bea", "SYNTHETIC"))
+    for shown, learned in ((predictor, []), (started, ["other photos", "SYNTHETIC"])):
+        body = build(predictor=shown).test_client().get("/api/v1/model").json
+        assert body["learned_before"] == learned
 
 
 def test_model_that_was_not_evaluated(build, silent_predictor):

@@ -76,12 +76,13 @@ def test_what_calling_every_photo_the_commonest_would_reach_stands_beside_the_ra
 
 
 def test_what_the_first_weights_had_learned_from_is_said(build, evidence, predictor):
-    words = "Before its own photos, it had learned from generated photos (SYNTHETIC)."
+    words = "it had learned from other photos, then generated photos (SYNTHETIC)."
     started = copy.copy(predictor)
-    started.run = dataclasses.replace(predictor.run, learned_before=("SYNTHETIC",))
+    started.run = dataclasses.replace(predictor.run, learned_before=("Bea", "SYNTHETIC"))
     for shown, said in ((predictor, False), (started, True)):
         text = build(predictor=shown, evidence=evidence).test_client().get("/").text
         assert (words in text) is said
+        assert "Bea" not in text, "what a folder is called is the operator's affair"
 
 
 @pytest.mark.parametrize(
