@@ -2,10 +2,13 @@
 
 import dataclasses
 
+from stn_jax.config.checks.augmentation import check_augmentation
+from stn_jax.config.checks.folders import check_folders
 from stn_jax.config.checks.layers import check_dropout, check_layers, check_pooling
 from stn_jax.config.checks.numbers import check_numbers
+from stn_jax.config.checks.photos import check_photos
 from stn_jax.config.checks.sizes import check_sizes
-from stn_jax.config.checks.training import check_batch, check_colours
+from stn_jax.config.checks.training import check_batch
 from stn_jax.config.checks.transform import check_transform
 from stn_jax.config.checks.value_types import check_types
 from stn_jax.config.options import DataConfig, ModelConfig, TrainConfig
@@ -32,12 +35,15 @@ def check(config: Config) -> None:
       ConfigError: naming the option and what it must be.
     """
     data, model, train = config.data, config.model, config.train
+    # First the types, which every other check relies on.
     check_types(config)
     check_numbers(config)
+    check_folders(data, train)
+    check_photos(data)
     check_sizes(data, model)
     check_transform(model, train)
     check_layers(model)
-    check_colours(data)
+    check_augmentation(data)
     check_batch(train)
     check_pooling(model)
     check_dropout(model)

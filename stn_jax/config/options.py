@@ -4,9 +4,6 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Literal
 
-from stn_jax.config.checks.folders import check_named
-from stn_jax.config.errors import ConfigError
-
 MOST_MEGAPIXELS = 178
 """Pillow refuses photos of more pixels as an attack, whatever `data.max_megapixels` says."""
 MNIST_SIZES: Mapping[str, tuple[int, int]] = {
@@ -57,12 +54,6 @@ class ScinConfig:
     min_weight: float = 0.5
     """Least weight of a case's foremost condition."""
 
-    def __post_init__(self):
-        if len(set(self.conditions)) < 2:
-            raise ConfigError("--data.scin.conditions needs two or more different conditions")
-        if not 0 < self.min_weight <= 1:
-            raise ConfigError(f"--data.scin.min-weight {self.min_weight} must be in (0, 1]")
-
 
 @dataclasses.dataclass(frozen=True)
 class AugmentConfig:
@@ -84,13 +75,6 @@ class AugmentConfig:
     """Stretch or squeeze the distance to grey by up to this fraction."""
     hue: float = 0.0
     """Turn the colour circle by up to this fraction of a full turn, either way."""
-
-    def __post_init__(self):
-        limits = {"rotate": 180, "scale": 9, "brightness": 1, "contrast": 1, "saturation": 1}
-        for option, limit in (limits | {"hue": 0.5}).items():
-            value = getattr(self, option)
-            if not 0 <= value <= limit:
-                raise ConfigError(f"--data.augment.{option} {value} must be in [0, {limit}]")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -140,26 +124,6 @@ class DataConfig:
     scin: ScinConfig = ScinConfig()
     mnist: MnistConfig = MnistConfig()
     augment: AugmentConfig = AugmentConfig()
-
-    def __post_init__(self):
-        check_named(self, "data", "root", "default_root", "cache_dir")
-        if not 0 < self.max_megapixels <= MOST_MEGAPIXELS:
-            raise ConfigError(
-                f"--data.max-megapixels {self.max_megapixels} must be positive and at most "
-                f"{MOST_MEGAPIXELS}"
-            )
-        if not self.max_file_megabytes > 0:
-            raise ConfigError(
-                f"--data.max-file-megabytes {self.max_file_megabytes} must be positive"
-            )
-        if not 0 <= self.max_refused <= 1:
-            raise ConfigError(f"--data.max-refused {self.max_refused} must be in [0, 1]")
-        if self.folds < 0 or self.folds == 1:
-            raise ConfigError(f"--data.folds {self.folds} must be 0 or at least 2")
-        if not 0 <= self.fold < max(self.folds, 1):
-            raise ConfigError(f"--data.fold {self.fold} must be 0 or more, and below --data.folds")
-        if self.folds and self.source in ("synthetic", "mnist"):
-            raise ConfigError(f"--data.folds cannot divide {self.source}: its test is given")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -288,6 +252,3 @@ class TrainConfig:
     """Stop after this many evaluations without a better validation loss; 0: never."""
     min_change: float = 0.0
     """Smallest fall of the validation loss that counts as better."""
-
-    def __post_init__(self):
-        check_named(self, "train", "init_from")

@@ -15,10 +15,10 @@ def to_json(config: Any) -> str:
 
 
 def from_json(text: str) -> Config:
-    """Reads what `to_json` wrote.
+    """Reads what `to_json` wrote; options that are not in it have their defaults.
 
     Raises:
-      ConfigError: for unknown or missing options, or values of the wrong type.
+      ConfigError: for unknown options, values of the wrong type, or what cannot work.
     """
     try:
         values = json.loads(text)

@@ -1,4 +1,5 @@
 import copy
+import json
 import math
 from pathlib import Path
 
@@ -136,21 +137,21 @@ def test_what_cannot_work_is_refused(parts, message):
 )
 def test_folds_that_cannot_be_made_are_refused(options, message):
     with pytest.raises(ConfigError, match=message):
-        DataConfig(**options)
+        Config(data=DataConfig(**options))
 
 
 @pytest.mark.parametrize(
     ("part", "option"),
     [
-        (DataConfig, "root"),
-        (DataConfig, "default_root"),
-        (DataConfig, "cache_dir"),
-        (TrainConfig, "init_from"),
+        ("data", "root"),
+        ("data", "default_root"),
+        ("data", "cache_dir"),
+        ("train", "init_from"),
     ],
 )
 def test_folders_without_a_name_are_refused(part, option):
     with pytest.raises(ConfigError, match=rf"{option.replace('_', '-')} is empty: name a folder"):
-        part(**{option: ""})
+        stn_jax.config.from_json(json.dumps({part: {option: ""}}))
 
 
 @pytest.mark.parametrize(

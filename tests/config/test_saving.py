@@ -1,6 +1,8 @@
 import dataclasses
+import json
 from pathlib import Path
 
+import jaxtyping
 import pytest
 
 import stn_jax.config
@@ -25,6 +27,22 @@ def test_json_of_something_else_is_refused():
         stn_jax.config.from_json('{"data": {"mnist": 3}}')
     with pytest.raises(ConfigError, match="not a configuration"):
         stn_jax.config.from_json('{"train": ')
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ({"augment": {"rotate": "a"}}, "--data.augment.rotate 'a' must be float"),
+        ({"scin": {"conditions": 3}}, "--data.scin.conditions 3 must be tuple"),
+        ({"folds": "5"}, "--data.folds '5' must be int"),
+        ({"max_megapixels": None}, "--data.max-megapixels None must be float"),
+    ],
+)
+def test_json_with_values_of_another_type_is_refused_by_the_option(monkeypatch, data, message):
+    # Its check of the parts is added by these tests alone.
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+    with pytest.raises(ConfigError, match=message):
+        stn_jax.config.from_json(json.dumps({"data": data}))
 
 
 def test_differences_name_the_options():

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from stn_jax.config import AugmentConfig, ConfigError
+from stn_jax.config import AugmentConfig, Config, ConfigError, DataConfig
 from stn_jax.data.augment import augment
 
 KEY = jax.random.key(3)
@@ -266,4 +266,4 @@ def test_grey_images_can_be_changed_but_have_no_hue():
 )  # fmt: skip
 def test_senseless_options_are_refused_by_name(option, value):
     with pytest.raises(ConfigError, match=f"--data.augment.{option} "):
-        AugmentConfig(**{option: value})
+        Config(data=DataConfig(augment=AugmentConfig(**{option: value})))

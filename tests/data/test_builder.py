@@ -9,7 +9,7 @@ import pytest
 from made_photos import encode, make_pixels
 from PIL import ExifTags, Image
 
-from stn_jax.config import ConfigError, DataConfig
+from stn_jax.config import Config, ConfigError, DataConfig
 from stn_jax.data import sources
 from stn_jax.data.builder import DataError, prepare, resolve_source
 from stn_jax.data.photo import load_photo
@@ -510,4 +510,4 @@ def test_copies_of_real_photos_are_found(real_data, tmp_path):
 )
 def test_senseless_options_are_refused_by_name(option):
     with pytest.raises(ConfigError, match="--data." + next(iter(option)).replace("_", "-")):
-        DataConfig(**option)
+        Config(data=DataConfig(**option))

@@ -6,7 +6,7 @@ import pytest
 from made_photos import encode, make_pixels
 
 import stn_jax.config
-from stn_jax.config import ConfigError, DataConfig, ScinConfig
+from stn_jax.config import Config, ConfigError, DataConfig, ScinConfig
 from stn_jax.data.builder import DataError, prepare, resolve_source
 from stn_jax.data.scin import list_scin, parse_weights
 
@@ -198,9 +198,9 @@ def test_a_table_that_may_not_be_read_is_named(release, tmp_path, monkeypatch):
 
 def test_senseless_options_are_refused():
     with pytest.raises(ConfigError, match=r"--data\.scin\.conditions needs two or more"):
-        ScinConfig(conditions=("Eczema", "Eczema"))
+        Config(data=DataConfig(scin=ScinConfig(conditions=("Eczema", "Eczema"))))
     with pytest.raises(ConfigError, match=r"--data\.scin\.min-weight 0\.0 must"):
-        ScinConfig(min_weight=0.0)
+        Config(data=DataConfig(scin=ScinConfig(min_weight=0.0)))
 
 
 def test_the_release_is_imported_like_any_folder(release, tmp_path):

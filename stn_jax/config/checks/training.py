@@ -1,13 +1,7 @@
 """What training cannot do with its photos."""
 
 from stn_jax.config.errors import ConfigError
-from stn_jax.config.options import DataConfig, TrainConfig
-
-
-def check_colours(data: DataConfig) -> None:
-    """Refuses changes of colours that photos do not have."""
-    if data.source == "mnist" and (data.augment.saturation or data.augment.hue):
-        raise ConfigError("--data.augment.saturation and hue: digits have no colour to change")
+from stn_jax.config.options import TrainConfig
 
 
 def check_batch(train: TrainConfig) -> None:
