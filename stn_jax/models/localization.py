@@ -92,6 +92,8 @@ class LocalizationNet(nn.Module):
         checks.choice("transform", self.transform, get_args(LearnedTransform))
         checks.choice("head", self.head, get_args(Head))
         checks.whole_number("control_points", self.control_points, least=2)
+        if not self.channels:
+            raise ValueError("channels must name at least one layer, got none")
         _check_bounds(self.scale_bounds)
         super().__post_init__()
 

@@ -12,6 +12,7 @@ from stn_jax.config import (
     ConfigError,
     DataConfig,
     ModelConfig,
+    SyntheticConfig,
     TrainConfig,
     ZoomScheduleConfig,
 )
@@ -84,6 +85,14 @@ from stn_jax.config import (
         (
             {"data": DataConfig(val_size=1e30)},
             "--data.val-size 1e[+]30 must be at least 0 and",
+        ),
+        (
+            {"data": DataConfig(synthetic=SyntheticConfig(test=-1))},
+            "--data.synthetic.test -1 must be at least 0",
+        ),
+        (
+            {"model": ModelConfig(localization_channels=())},
+            "--model.localization-channels must name at least one layer",
         ),
         ({"model": ModelConfig(dense=(0,))}, "--model.dense: every layer needs at least 1 unit"),
         ({"model": ModelConfig(channels=((4,), (0,)))}, "--model.channels: every layer"),

@@ -120,6 +120,7 @@ def test_precision_reaches_both_networks():
         (lambda: LocalizationNet(scale_bounds=(1.2, 0.8)), r"0 < low < 1 < high, got \(1.2, 0.8\)"),
         (lambda: LocalizationNet(scale_bounds=(0.0, np.inf)), "0 < low < 1 < high"),
         (lambda: LocalizationNet(scale_bounds=0.5), "0 < low < 1 < high, got 0.5"),
+        (lambda: LocalizationNet(channels=()), "channels must name at least one layer"),
         (lambda: LocalizationNet(control_points=1), "control_points must be a whole number from 2"),
         (
             lambda: SpatialTransformer(fixed="center"),

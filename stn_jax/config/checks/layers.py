@@ -5,7 +5,9 @@ from stn_jax.config.options import ModelConfig
 
 
 def check_layers(model: ModelConfig) -> None:
-    """Refuses layers without units."""
+    """Refuses layers without units, and a localization net without layers."""
+    if not model.localization_channels:
+        raise ConfigError("--model.localization-channels must name at least one layer")
     layers = {"dense": model.dense, "localization_channels": model.localization_channels}
     layers["channels"] = sum(model.channels, ())
     for option, sizes in layers.items():

@@ -38,7 +38,7 @@ _AT_LEAST = {
     },
     "data": {"val_size": 0, "test_size": 0, "split_seed": 0},
     "data.mnist": {"seed": 0},
-    "data.synthetic": {"seed": 0},
+    "data.synthetic": {"train": 1, "val": 0, "test": 0, "seed": 0},
 }
 """By the part of the configuration, the smallest value of each option."""
 _ABOVE_ZERO = {
