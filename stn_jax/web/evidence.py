@@ -29,7 +29,7 @@ SHOWN = (
 
 
 def read_evidence(workdir: Path, fingerprint: str) -> dict[str, Any] | None:
-    """The shown parts of metrics.json; None where these weights have not been evaluated.
+    """The shown parts of metrics.json; None where this model has not been evaluated.
 
     Raises:
       WorkdirError: when the file is damaged, or of another version's making.

@@ -110,7 +110,7 @@ def _schemas(classes: Sequence[str]) -> dict[str, Any]:
         "Answers": _object(
             predictions={"type": "array", "items": _ref("Prediction")},
             refused={"type": "array", "items": _object(file=_TEXT, reason=_TEXT)},
-            model={**_TEXT, "description": "Fingerprint of the weights"},
+            model={**_TEXT, "description": "Fingerprint of the model: weights and options"},
             synthetic={"type": "boolean", "description": "The model knows generated photos only"},
         ),
         "Model": _object(
