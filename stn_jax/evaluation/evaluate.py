@@ -183,6 +183,8 @@ def _same_photos(run: Run, data_root: str | None) -> PhotoDataset:
     data: DataConfig = run.config.data
     if run.synthetic and data_root is not None:
         raise DataError(f"--data-root {data_root}: the run was trained on generated photos")
+    if data_root == "":
+        raise DataError("--data-root is empty: name a folder, or leave it out")
     if data_root is not None:
         data = dataclasses.replace(data, root=data_root)
     if data.root is not None and not Path(data.root).is_dir():
@@ -342,16 +344,23 @@ def _known_facts(file: Path) -> dict[str, Any]:
 
 def _read_other(workdir: Path, ours: Run, split: str) -> tuple[str, PredictionTable]:
     """Name and predictions of a run to compare with."""
-    run, file = read_run(workdir), folder_of(workdir, split) / PREDICTIONS
+    run, folder = read_run(workdir), folder_of(workdir, split)
+    file, metrics = folder / PREDICTIONS, folder / METRICS.name
     evaluate_it = command_for(workdir, "evaluate.py", "--split", split)
     if not may_have_same_photos(ours, run):
         raise WorkdirError(f"--compare {workdir}: it was trained and evaluated on other photos")
-    if not file.is_file():
+    # The metrics are written last: an evaluation that was stopped may have left predictions alone.
+    if not (file.is_file() and metrics.is_file()):
         raise WorkdirError(
             f"--compare {workdir}: not evaluated on its {split} photos yet: {evaluate_it}"
         )
-    present = load_predictor(workdir).fingerprint
-    if json.loads(file.with_name(METRICS.name).read_text())["model"]["fingerprint"] != present:
+    try:
+        evaluated = json.loads(metrics.read_text())["model"]["fingerprint"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise WorkdirError(
+            f"--compare {workdir}: {metrics} is damaged ({error!r}); evaluate again: {evaluate_it}"
+        ) from error
+    if evaluated != load_predictor(workdir).fingerprint:
         raise WorkdirError(
             f"--compare {workdir}: its evaluation is of {OTHER_MODEL} than now: {evaluate_it}"
         )

@@ -235,6 +235,17 @@ def test_an_evaluation_of_other_weights_is_not_compared(copy, evaluated, tmp_pat
         stn_jax.evaluate(copy, compare=[other])
 
 
+def test_an_evaluation_that_was_stopped_or_is_damaged_is_not_compared(copy, evaluated, tmp_path):
+    other = tmp_path / "other one"
+    shutil.copytree(evaluated, other)
+    (other / "evaluation/metrics.json").write_text("{")
+    with pytest.raises(WorkdirError, match=r"metrics\.json is damaged .*: .*/other one'$"):
+        stn_jax.evaluate(copy, compare=[other])
+    (other / "evaluation/metrics.json").unlink()
+    with pytest.raises(WorkdirError, match="not evaluated on its test photos yet"):
+        stn_jax.evaluate(copy, compare=[other])
+
+
 def test_only_the_same_classifier_is_called_the_same_network(evaluated, tmp_path):
     run = read_run(evaluated)
 
@@ -580,6 +591,8 @@ def test_photos_that_are_elsewhere_are_asked_for(copy, tmp_path):
         DataError, match=r"gone: the photos of the training are not there.*--data-r"
     ):
         stn_jax.evaluate(copy)
+    with pytest.raises(DataError, match="--data-root is empty: name a folder, or leave it out"):
+        stn_jax.evaluate(copy, data_root="")
 
 
 def test_damaged_metrics_of_the_training_do_not_stop_an_evaluation(copy):
