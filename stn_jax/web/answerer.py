@@ -39,7 +39,7 @@ class Refusal:
 class Answerer:
     """Answers requests.
 
-    At most `limits.queue` requests are in the house, so a thread is always left to send the next
+    At most `limits.queue` requests are under way, so a thread is always left to send the next
     one away; at most as many as there are processors decode photos, because decoding is what takes
     memory.
     """
@@ -62,7 +62,7 @@ class Answerer:
         """Held by every request for answers, from before its photos are read to its end.
 
         Raises:
-          BusyError: as many as there may be are in the house.
+          BusyError: as many as there may be are under way.
         """
         with _held(self._house, timeout=0.0, otherwise=BusyError):
             yield

@@ -25,7 +25,7 @@ class Limits:
     max_photos: int = 8
     """Refuse requests with more photos than this; at most as many as the queue takes."""
     queue: int = 64
-    """Photos that may wait for the model, and requests in the house (256 at most); 503 for more."""
+    """Photos that may wait for the model, and requests under way (256 at most); 503 for more."""
     time_limit: float = 30.0
     """Seconds until a request that is still waiting is given up (503)."""
     upload_limit: float = 120.0

@@ -22,7 +22,7 @@ from stn_jax.web.limits import Limits
 GRACE = 30.0
 """Seconds that requests get to finish after the signal to stop."""
 SPARE = 8
-"""Threads beyond those of requests in the house: for health checks, and to send others away."""
+"""Threads beyond those of requests under way: for health checks, and to send others away."""
 MAX_HEADER_BYTES = 32_768
 _IDLE = 60
 _TICK = 0.2
