@@ -224,7 +224,8 @@ LOOKALIKES = {
     b'<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg"/>': "an SVG drawing",
     b"%PDF-1.7\n\xe2\xe3": "a PDF document",
     b"\x89PNG\r\n\x1a\n": "the file is cut off or damaged",
-    bytes(range(256)) * 8: "not a photo, or of a kind that cannot be read",
+    bytes(range(256)) * 8: "not a photo, or of a kind that cannot be read (JPEG, PNG, WebP, TIFF, "
+    "BMP and GIF can)",
 }
 
 
