@@ -91,9 +91,12 @@ class LocalizationNet(nn.Module):
     def __post_init__(self) -> None:
         checks.choice("transform", self.transform, get_args(LearnedTransform))
         checks.choice("head", self.head, get_args(Head))
+        checks.whole_number("units", self.units)
         checks.whole_number("control_points", self.control_points, least=2)
         if not self.channels:
             raise ValueError("channels must name at least one layer, got none")
+        if not 0 < self.scale < math.inf:
+            raise ValueError(f"scale must be a finite number above 0, got {self.scale!r}")
         _check_bounds(self.scale_bounds)
         super().__post_init__()
 

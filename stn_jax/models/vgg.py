@@ -34,7 +34,8 @@ class VGGLite(nn.Module):
       dtype: type of the arithmetic; weights, the last layer and logits are float32 whatever it is.
 
     Raises:
-      ValueError: global_blocks is no whole number from 1 to the number of blocks.
+      ValueError: num_classes is no whole number from 1, or global_blocks none from 1 to the number
+        of blocks.
     """
 
     num_classes: int
@@ -51,6 +52,7 @@ class VGGLite(nn.Module):
     __no_type_check__ = True  # of the attributes: the messages below are clearer
 
     def __post_init__(self) -> None:
+        checks.whole_number("num_classes", self.num_classes)
         checks.whole_number("global_blocks", self.global_blocks, most=len(self.channels))
         super().__post_init__()
 

@@ -120,6 +120,9 @@ def test_precision_reaches_both_networks():
         (lambda: LocalizationNet(scale_bounds=(1.2, 0.8)), r"0 < low < 1 < high, got \(1.2, 0.8\)"),
         (lambda: LocalizationNet(scale_bounds=(0.0, np.inf)), "0 < low < 1 < high"),
         (lambda: LocalizationNet(scale_bounds=0.5), "0 < low < 1 < high, got 0.5"),
+        (lambda: LocalizationNet(units=0), "units must be a whole number from 1, got 0"),
+        (lambda: LocalizationNet(scale=-1.0), "scale must be a finite number above 0, got -1.0"),
+        (lambda: VGGLite(num_classes=0), "num_classes must be a whole number from 1, got 0"),
         (lambda: LocalizationNet(channels=()), "channels must name at least one layer"),
         (lambda: LocalizationNet(control_points=1), "control_points must be a whole number from 2"),
         (
