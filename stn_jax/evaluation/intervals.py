@@ -81,33 +81,12 @@ def rate(happened: Bool[np.ndarray, " photo"], groups: Shaped[np.ndarray, " phot
     return _score_interval(share, few * count / design_effect)
 
 
-def clopper_pearson(successes: int, trials: int, *, confidence: float = 0.95) -> Interval:
-    """The exact two-sided binomial interval: never covers less often than `confidence`.
+def binomial_upper(successes: int, trials: int, *, risk: float) -> float:
+    """One-sided exact upper limit: the true proportion exceeds it with probability <= `risk`.
 
     Source: Clopper and Pearson 1934, "The use of confidence or fiducial limits illustrated in the
     case of the binomial".
-
-    Args:
-      successes: how often it happened, in [0, trials].
-      trials: how often it could have; 0 gives an undefined interval.
-      confidence: in (0, 1).
-
-    Raises:
-      ValueError: for counts or a confidence out of range.
     """
-    _check(successes, trials, confidence)
-    if trials == 0:
-        return Interval(None, None, None, "no photo to count")
-    tail = (1 - confidence) / 2
-    return Interval(
-        successes / trials,
-        1 - binomial_upper(trials - successes, trials, risk=tail),
-        binomial_upper(successes, trials, risk=tail),
-    )
-
-
-def binomial_upper(successes: int, trials: int, *, risk: float) -> float:
-    """One-sided exact upper limit: the true proportion exceeds it with probability <= `risk`."""
     if successes == trials:
         return 1.0
     return float(stats.beta.isf(risk, successes + 1, trials - successes))
