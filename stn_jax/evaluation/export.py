@@ -171,6 +171,7 @@ def _description(predictor: Predictor) -> dict:
         "mean_color": run.mean_color,
         "source": run.data_name,
         "synthetic": run.synthetic,
+        "learned_before": run.learned_before,
         "fingerprint": predictor.fingerprint,
         "step": predictor.step,
     }

@@ -45,6 +45,7 @@ def test_description_says_when_to_answer(predictor, tmp_path):
     assert described["classes"] == ["scales", "vesicles"]
     assert described["threshold"] == 0.8
     assert described["synthetic"] is True
+    assert described["learned_before"] == []
     assert "SYNTHETIC" in (tmp_path / "README.md").read_text()
 
 
