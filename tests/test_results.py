@@ -78,7 +78,7 @@ def photo_rows(name: str) -> Iterator[str]:
         yield f"| {' | '.join(cells)} |"
 
 
-@pytest.mark.parametrize("name", ["folds-small.json", "folds-lesions.json"])
+@pytest.mark.parametrize("name", ["folds-small.json", "folds-lesions.json", "folds-seed-1.json"])
 def test_photos(name):
     for row in photo_rows(name):
         assert row in PAGE
