@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import io
 import json
+import re
 import runpy
 import shutil
 import sys
@@ -492,6 +493,24 @@ def test_the_model_card_knows_columns_however_written(make_predictions, tmp_path
 
 def _metrics_alone(table):
     return summarise(table, repeats=20) | _known_facts(Path("mine.csv"))
+
+
+def test_every_rate_of_a_class_has_its_counts(make_predictions, tmp_path):
+    table = make_predictions(60, classes=("acne", "eczema", "psoriasis"))
+    write_table(table, tmp_path / "mine.csv")
+    metrics = evaluate_predictions(tmp_path / "mine.csv")
+    report = (tmp_path / "report.html").read_text()
+    for index, scores in enumerate(metrics["per_class"].values()):
+        confusion = np.array(metrics["confusion"])
+        called, others = confusion[:, index], np.delete(confusion, index, axis=0)
+        counts = {
+            "specificity": (others.sum() - others[:, index].sum(), others.sum()),
+            "precision": (called[index], called.sum()),
+        }
+        for name, (count, n) in counts.items():
+            assert scores[name]["value"] == pytest.approx(count / n)
+            row = rf"\({name}\)</th><td>{count} of {n}</td><td>{100 * count / n:.1f} %</td>"
+            assert re.search(row, report)
 
 
 def test_report_escapes_names(make_predictions, tmp_path):
