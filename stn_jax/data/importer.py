@@ -177,8 +177,9 @@ def write_shards(shards: Sequence[Shard], reader: Reader) -> Iterator[tuple[int,
         workers, context, initializer=_start_worker, initargs=(stop,)
     ) as pool:
         try:
-            # Ctrl-C reaches every process of a terminal; only this one is to answer it.
-            with _blocked(signal.SIGINT):
+            # A process whose start is interrupted here complains there. And Ctrl-C reaches every
+            # process of a terminal; only this one is to answer it.
+            with _blocked(signal.SIGINT, signal.SIGTERM):
                 waiting = {
                     index: pool.submit(_write_unless_claimed, shard, reader)
                     for index, shard in enumerate(shards)
@@ -287,9 +288,9 @@ def _cores() -> int:
 
 
 @contextlib.contextmanager
-def _blocked(number: signal.Signals) -> Iterator[None]:
-    """Holds a signal back; processes that are started meanwhile never get it."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {number})
+def _blocked(*numbers: signal.Signals) -> Iterator[None]:
+    """Holds signals back; processes that are started meanwhile hold them back from the first."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
     try:
         yield
     finally:
@@ -303,6 +304,7 @@ _stop: multiprocessing.synchronize.Event
 def _start_worker(stop: multiprocessing.synchronize.Event) -> None:
     global _stop
     _stop = stop
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 

@@ -187,8 +187,8 @@ def large_folder(tmp_path_factory):
     return root
 
 
-def start(folder, cache):
-    command = [sys.executable, "-c", textwrap.dedent(PROGRAM), str(folder), str(cache)]
+def start(folder, cache, program=PROGRAM):
+    command = [sys.executable, "-c", textwrap.dedent(program), str(folder), str(cache)]
     return subprocess.Popen(
         command,
         stdout=subprocess.PIPE,
@@ -230,6 +230,29 @@ def test_an_interrupted_import_ends_quietly_and_leaves_nothing(
     assert process.returncode == 0
     wait_until(lambda: is_gone(process.pid))
     assert sorted(path.suffix for path in tmp_path.iterdir()) == [".json", ".lock"]
+
+
+INTERRUPTED_START = """
+    import os, signal
+    from multiprocessing import util
+
+    def spawn(path, arguments, files, before=util.spawnv_passfds):
+        process = before(path, arguments, files)
+        if "spawn_main" in str(arguments):
+            os.kill(os.getpid(), signal.SIGTERM)
+        return process
+
+    util.spawnv_passfds = spawn
+"""
+
+
+def test_an_interruption_waits_for_a_process_that_is_being_started(large_folder, tmp_path):
+    """The signal comes when it runs, and has not been told yet what it is to do."""
+    process = start(large_folder, tmp_path, program=INTERRUPTED_START + PROGRAM)
+    output, errors = process.communicate(timeout=120)
+    assert errors == ""
+    assert output == "interrupted by SIGTERM\n"
+    wait_until(lambda: is_gone(process.pid))
 
 
 def test_after_a_kill_no_process_goes_on_and_the_next_import_starts_clean(large_folder, tmp_path):
