@@ -27,6 +27,7 @@ minute a run. The paper's steps were chosen by the validation loss of the first 
 """
 
 import dataclasses
+import functools
 import json
 import sys
 from collections.abc import Callable, Mapping
@@ -122,23 +123,16 @@ def glimpses(options: Options) -> Config:
     )
 
 
-def pretrained(options: Options) -> Config:
-    """The same network and zoom, from the weights that `lesions` learned."""
-    workdir = str(lesions_workdir(options, "attention"))
+def from_lesions(options: Options, transform: str) -> Config:
+    """The same network from the weights that `lesions` learned with this transform."""
+    workdir = str(lesions_workdir(options, transform))
     config = read_file(CONFIGS / "isic2016.py")(init_from=workdir)
-    return _sized(config, options.pretrained_steps, options.pretrained_steps, options)
-
-
-def pretrained_no_zoom(options: Options) -> Config:
-    """The same from such weights, on the whole photo, shrunk, as these were learned, too."""
-    workdir = str(lesions_workdir(options, "identity"))
-    return change(
-        pretrained(options), model={"transform": "identity"}, train={"init_from": workdir}
-    )
+    config = _sized(config, options.pretrained_steps, options.pretrained_steps, options)
+    return change(config, model={"transform": transform})
 
 
 def lesions(options: Options, transform: str) -> Config:
-    """What the weights come from that `pretrained` starts from: generated lesions."""
+    """What the weights come from that `from_lesions` starts from: generated lesions."""
     return change(
         load(CONFIGS / "lesions.py"),
         data={"photo_size": options.photo_size},
@@ -156,15 +150,15 @@ BEFORE: Mapping[Name, str] = {
     "from generated lesions": "attention",
     "from generated lesions, no zoom": "identity",
 }
-"""The transforms of `lesions` that configurations start from."""
+"""The transforms, also of the `lesions` before, of the configurations that start from these."""
 CONFIGURATIONS: dict[Name, Callable[[Options], Config]] = {
     "isic2016": isic2016,
     "paper": paper,
     "no zoom": no_zoom,
     "centre": centre,
     "glimpses": glimpses,
-    "from generated lesions": pretrained,
-    "from generated lesions, no zoom": pretrained_no_zoom,
+} | {
+    name: functools.partial(from_lesions, transform=transform) for name, transform in BEFORE.items()
 }
 
 
