@@ -70,7 +70,7 @@ def _remarks(metrics: Mapping[str, Any]) -> Iterator[str]:
             f"Always calling it the commonest, {name}, would be right for {count} of {n} "
             f"({percent(count / n)})."
         )
-    if before := metrics["model"].get("learned_before"):
+    if before := metrics["model"]["learned_before"]:
         yield f"Before its own photos, it had learned from {learned(before)}."
     if chosen["threshold"] is not None:
         when = f"Answers from {100 * chosen['threshold']:.1f} % sure on"

@@ -335,6 +335,8 @@ def _known_facts(file: Path) -> dict[str, Any]:
     try:
         before = json.loads(known.read_text())
         facts = {name: before[name] for name in (*unknown, "compared") if name in before}
+        # What an earlier version did not write.
+        facts["model"] = unknown["model"] | facts["model"]
         return {"crop": LEARNED_ZOOM} | facts
     except (ValueError, KeyError) as error:
         raise TableError(
