@@ -1,6 +1,6 @@
 """From a column of metadata to slices of photos: one each value, or ranges of many numbers."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -27,16 +27,36 @@ def slice_column(values: Sequence[str]) -> dict[str, Bool[np.ndarray, " photo"]]
     """
     numbers = _as_numbers(values)
     if numbers is None:
-        order = {value: (value in _UNKNOWN, value) for value in values}
-        if len(order) > MOST_SLICES:
-            return None
-    elif len(np.unique(numbers[np.isfinite(numbers)])) > _MOST_NUMBERS:
+        return _of_each_text(values)
+    if len(np.unique(numbers[np.isfinite(numbers)])) > _MOST_NUMBERS:
         return _ranges(numbers)
-    else:
-        order = {v: (np.isnan(n), n) for v, n in zip(values, numbers, strict=True)}
+    return _of_each_number(values, numbers)
+
+
+def _of_each_text(values: Sequence[str]) -> dict[str, Bool[np.ndarray, " photo"]] | None:
+    """Photos of each text, what is unknown last; None where there are too many texts."""
     texts = np.array(values, object)
-    distinct = sorted(order, key=order.get)
-    return _merge(("unknown" if order[v][0] else v, texts == v) for v in distinct)
+    missing = np.isin(texts, _UNKNOWN)
+    known = sorted(set(texts[~missing]))
+    if len(known) + missing.any() > MOST_SLICES:
+        return None
+    return {text: texts == text for text in known} | _unknown(missing)
+
+
+def _of_each_number(
+    values: Sequence[str], numbers: Float[np.ndarray, " photo"]
+) -> dict[str, Bool[np.ndarray, " photo"]]:
+    """Photos of each number, by the shortest way it is written; what is none comes last."""
+    found = {}
+    for number in np.unique(numbers[np.isfinite(numbers)]):
+        members = numbers == number
+        written = np.array(values, object)[members]
+        found[min(written, key=lambda text: (len(text), text))] = members
+    return found | _unknown(np.isnan(numbers))
+
+
+def _unknown(missing: Bool[np.ndarray, " photo"]) -> dict[str, Bool[np.ndarray, " photo"]]:
+    return {"unknown": missing} if missing.any() else {}
 
 
 def _ranges(numbers: Float[np.ndarray, " photo"]) -> dict[str, Bool[np.ndarray, " photo"]]:
@@ -46,8 +66,7 @@ def _ranges(numbers: Float[np.ndarray, " photo"]) -> dict[str, Bool[np.ndarray, 
     places = np.searchsorted(edges[1:-1], numbers, side="right")
     names = _range_names(edges, digits, whole=_are_whole(numbers[known]))
     found = {name: known & (places == place) for place, name in enumerate(names)}
-    found["unknown"] = ~known
-    return {name: members for name, members in found.items() if members.any()}
+    return {name: members for name, members in found.items() if members.any()} | _unknown(~known)
 
 
 def _rounded_quarters(
@@ -85,16 +104,6 @@ def _range_names(edges: Float[np.ndarray, " edge"], digits: int, *, whole: bool)
 
 def _are_whole(numbers: Float[np.ndarray, " number"]) -> bool:
     return not (numbers % 1).any()
-
-
-def _merge(
-    groups: Iterable[tuple[str, Bool[np.ndarray, " photo"]]],
-) -> dict[str, Bool[np.ndarray, " photo"]]:
-    """One group for each name: photos without a value are unknown, as those are that say so."""
-    found: dict[str, Bool[np.ndarray, " photo"]] = {}
-    for name, members in groups:
-        found[name] = found.get(name, False) | members
-    return found
 
 
 def _as_numbers(values: Sequence[str]) -> Float[np.ndarray, " value"] | None:

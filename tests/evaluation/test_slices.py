@@ -55,6 +55,10 @@ def test_slices_of_one_name_are_one_slice():
     assert slices_of(sexes) == {"f": 1, "m": 1, "unknown": 4}
 
 
+def test_a_number_written_in_two_ways_is_one_number():
+    assert slices_of(("1", "1.0", "2.0", "2.0", "na")) == {"1": 2, "2.0": 2, "unknown": 1}
+
+
 def test_ranges_of_large_numbers_have_names_of_their_own():
     dates = tuple(str(20240100 + day) for day in range(80))
     assert slices_of(dates) == {
