@@ -125,7 +125,8 @@ class LocalizationNet(nn.Module):
 
         Raises:
           TypeError: the view does not hold numbers, or scale is not floating-point.
-          ValueError: a shape is another one, or the view is too small.
+          ValueError: a shape is another one, the view is too small, or there is no upright crop
+            that scale could be of.
         """
         view = checks.images_like("view", view)
         check_size("view", view, len(self.channels) - 1)
@@ -161,6 +162,11 @@ class LocalizationNet(nn.Module):
     def _regress(self, features: Array, scale: Array | None) -> Array:
         hidden = nn.relu(self._hidden(features))
         if self.transform != "attention":
+            if scale is not None:
+                raise ValueError(
+                    f"scale is read by attention and by heat maps alone, not by a dense head of "
+                    f"{self.transform} maps"
+                )
             return self._map(hidden)
         outputs = self._outputs(hidden, [0.0, 0.0, 0.0])
         return self._attend(outputs[:, 0], outputs[:, 1:], scale)

@@ -99,9 +99,12 @@ class SpatialTransformer(nn.Module):
         """Decides where to look, from the photos shrunk; see `LocalizationNet.look`.
 
         Raises:
-          ValueError: the photos cannot be averaged to a view of a useful size.
+          ValueError: the photos cannot be averaged to a view of a useful size, or scale is given
+            to what does not read it.
         """
         if self.fixed:
+            if scale is not None:
+                raise ValueError(f"scale is not read where the crop is fixed to {self.fixed!r}")
             return Look(self._fixed_theta(images))
         shrink = checked_view_shrink(
             images.shape[1:3],
@@ -113,12 +116,18 @@ class SpatialTransformer(nn.Module):
         view = (view - view.mean(axis=(1, 2), keepdims=True)) / PIXEL_SCALE
         return self.localization.look(view, scale=scale)
 
+    @no_type_check
     def sample(
         self,
         images: Real[Array, "batch height width channel"],
         theta: Float[ArrayLike, "batch ..."],
     ) -> Float[Array, "batch crop_height crop_width channel"]:
-        """Samples one crop a photo, in pixel values."""
+        """Samples one crop a photo, in pixel values.
+
+        Raises:
+          TypeError: images are not numbers, or theta is not floating-point.
+          ValueError: a shape is another one.
+        """
         images = checks.images_like("images", images)
         crop_height, crop_width = self.crop_size
         samples = spatial_transform(

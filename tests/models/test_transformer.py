@@ -231,6 +231,16 @@ def test_scale_can_be_given_for_each_photo():
     np.testing.assert_allclose(theta[:, 0, 0], [0.25, 0.75], rtol=1e-5)
 
 
+def test_a_scale_that_nothing_would_read_is_refused():
+    net = LocalizationNet(channels=(4,), units=4)
+    view = jnp.ones((2, 8, 12, 3))
+    variables = net.init(jax.random.key(0), view)
+    with pytest.raises(ValueError, match="not by a dense head of affine maps"):
+        net.apply(variables, view, scale=jnp.array([0.25, 0.75]))
+    with pytest.raises(ValueError, match="where the crop is fixed to 'centre'"):
+        SpatialTransformer(fixed="centre").apply({}, photos(), scale=jnp.array([0.25, 0.75]))
+
+
 def test_given_theta_bypasses_the_localization_net():
     model = make()
     variables = model.init(jax.random.key(0), photos())
