@@ -66,7 +66,7 @@ def test_links_lead_somewhere(path):
 
 @page
 def test_files_exist(path):
-    """Modules may be named from the package on, as in `data/photo.py`, and configurations alone."""
+    """Modules may be named from the package on, as in `data/scin.py`, and configurations alone."""
     for name in named(path, r"(?<![\w/.-])[\w./-]+\.(?:py|md|toml|txt|yml)\b"):
         folders = (ROOT, PACKAGE, ROOT / "configs", path.parent)
         assert any((folder / name).is_file() for folder in folders), name

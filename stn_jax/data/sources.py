@@ -13,7 +13,7 @@ from stn_jax.data.folder import EXPECTED, SPLITS, Entry, Listing, list_photos
 from stn_jax.data.generators import Generator
 from stn_jax.data.hashes import hash_files
 from stn_jax.data.importer import FileReader, Reader, SyntheticReader
-from stn_jax.data.photo import HEIC_SUPPORTED
+from stn_jax.data.photo import HEIC_SUPPORTED, photo_options
 
 _FORMAT = 2
 """Part of every fingerprint: raise it when the same photos would be stored otherwise."""
@@ -79,14 +79,7 @@ def open_source(data: DataConfig) -> Source:
 
 
 def _open_files(data: DataConfig, listing: Listing, root: Path) -> Source:
-    reader = FileReader(
-        root=str(root),
-        size=tuple(data.photo_size),
-        fit=data.fit,
-        rotate_to_fit=data.rotate_to_fit,
-        max_megapixels=data.max_megapixels,
-        max_file_bytes=data.max_file_megabytes * 1e6,
-    )
+    reader = FileReader(root=str(root), **photo_options(data))
     place = hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:16]
     index = Path(data.cache_dir).expanduser() / f"hashes-{place}.json"
     contents = hash_files(root, [entry.file for entry in listing.entries], index=index)

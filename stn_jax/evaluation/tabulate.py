@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float
 
-from stn_jax.data.photo import load_photo
+from stn_jax.data.photo import load_photo, photo_options
 from stn_jax.data.pipeline import Split
 from stn_jax.evaluation import geometry
 from stn_jax.evaluation.baselines import baseline_theta
@@ -159,15 +159,8 @@ def _lesion(
 
 def _load_mask(path: Path, predictor: Predictor) -> Bool[np.ndarray, "h w"]:
     """A mask, taken the same way to the same size as the photo."""
-    data = predictor.run.config.data
-    photo = load_photo(
-        path,
-        size=data.photo_size,
-        fit=data.fit,
-        rotate_to_fit=data.rotate_to_fit,
-        fill_color=(0.0, 0.0, 0.0),
-        max_megapixels=data.max_megapixels,
-    )
+    options = photo_options(predictor.run.config.data)
+    photo = load_photo(path, fill_color=(0.0, 0.0, 0.0), **options)
     return photo.pixels[..., 0] > 127
 
 

@@ -62,7 +62,7 @@ TAKEN = {
 }
 
 
-@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")  # as photo.py asks
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")  # as ours
 def test_of_a_folder_with_everything_in_it_each_file_has_its_outcome(tmp_path, make_folder):
     root = make_folder({"a": 40, "b": 40})
     for name, content in {**TAKEN, **{file: bad for file, (bad, _) in REFUSED.items()}}.items():

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from made_photos import encode, encode_png, make_pixels
 from PIL import ExifTags, Image, ImageChops, ImageCms, PngImagePlugin
 
-from stn_jax.data.jpeg import count_scans
 from stn_jax.data.photo import (
     HEIC_SUPPORTED,
     PhotoError,
@@ -20,6 +19,7 @@ from stn_jax.data.photo import (
     pad,
     read_bytes,
 )
+from stn_jax.data.photo.jpeg import count_scans
 
 SIZE = (60, 90)
 TURNS = {
