@@ -33,27 +33,24 @@ def _title(metrics: Mapping[str, Any]) -> str:
 
 def _rows(metrics: Mapping[str, Any]) -> Iterator[tuple[str, str, str, str]]:
     n = metrics["n"]
-    yield _counted("right", metrics["correct"], n, metrics["accuracy"])
+    yield _counted("right", metrics["accuracy"])
     for name, scores in metrics["per_class"].items():
-        right = metrics["confusion"][metrics["classes"].index(name)]
-        count = right[metrics["classes"].index(name)]
-        yield _counted(f"  of {name}", count, scores["n"], scores["sensitivity"])
+        yield _counted(f"  of {name}", scores["sensitivity"])
     auroc = metrics["auroc"]
     yield "AUROC", "", number(auroc["value"]), _interval(auroc, number)
     cutoff, chosen = metrics["paper_cutoff"], metrics["selective"]
     sure = f"at least {promised(cutoff['threshold'])} sure"
     yield sure, f"{cutoff['accepted']} of {n}", percent(cutoff["coverage"]), ""
-    yield _counted("  of these right", cutoff["correct"], cutoff["accepted"], cutoff["accuracy"])
+    yield _counted("  of these right", cutoff["accuracy"])
     if chosen["threshold"] is not None:
         yield "answered", f"{chosen['accepted']} of {n}", percent(chosen["coverage"]), ""
-        accuracy = {"value": chosen["accuracy"], "low": chosen["low"], "high": chosen["high"]}
-        yield _counted("  of these right", chosen["correct"], chosen["accepted"], accuracy)
+        counts = {"count": chosen["correct"], "of": chosen["accepted"]}
+        yield _counted("  of these right", {**chosen, **counts, "value": chosen["accuracy"]})
 
 
-def _counted(
-    name: str, count: int, of: int, interval: Mapping[str, Any]
-) -> tuple[str, str, str, str]:
-    return name, f"{count} of {of}", percent(interval["value"]), _interval(interval, percent)
+def _counted(name: str, rate: Mapping[str, Any]) -> tuple[str, str, str, str]:
+    counts = f"{rate['count']} of {rate['of']}"
+    return name, counts, percent(rate["value"]), _interval(rate, percent)
 
 
 def _interval(interval: Mapping[str, Any], text: Any) -> str:

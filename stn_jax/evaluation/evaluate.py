@@ -13,7 +13,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import jax
 import rich.progress
 from rich.console import Console
 
@@ -21,46 +20,25 @@ from stn_jax.config import DataConfig
 from stn_jax.data.builder import PhotoDataset, prepare
 from stn_jax.data.errors import DataError
 from stn_jax.evaluation import figures
+from stn_jax.evaluation.comparison import compare_with, read_other
 from stn_jax.evaluation.console import print_summary
 from stn_jax.evaluation.decision import decide
+from stn_jax.evaluation.facts import facts_of, known_facts
 from stn_jax.evaluation.gallery import make_galleries
 from stn_jax.evaluation.letters import undrawable
-from stn_jax.evaluation.predictor import METRICS, OTHER_MODEL, Predictor, load_predictor
+from stn_jax.evaluation.predictor import Predictor, load_predictor
 from stn_jax.evaluation.report import FIGURES, write_report
-from stn_jax.evaluation.summary import paired, summarise
+from stn_jax.evaluation.summary import summarise
 from stn_jax.evaluation.table import PredictionTable, TableError, read_table, write_table
 from stn_jax.evaluation.tabulate import tabulate
+from stn_jax.evaluation.written import METRICS, PREDICTIONS, VALIDATION, folder_of
 from stn_jax.training.workdir import (
     Run,
-    WorkdirError,
-    command_for,
     read_metrics,
-    read_run,
     write_atomically,
 )
 
-PREDICTIONS, VALIDATION = "predictions.csv", "predictions_val.csv"
 OTHER_SPLITS = ("val", "train")
-LEARNED_ZOOM = "the learned zoom"
-_FIXED_CROPS = {
-    "identity": "the whole photo, shrunk (no zoom)",
-    "centre": "a fixed centre crop",
-}
-_OF_CLASSIFIER = (
-    "crop_size",
-    "channels",
-    "dense",
-    "dropout",
-    "batch_norm",
-    "global_pool",
-    "global_statistics",
-    "global_blocks",
-)
-"""Options of the model that make the network behind the crop."""
-_AUDIT = ("refused", "dropped", "duplicates")
-"""What an import counts besides the photos it takes."""
-_LEAVE_PHOTOS_ALONE = ("root", "default_root", "cache", "cache_dir", "balance", "augment")
-"""Options of the data that the photos of an evaluation do not depend on."""
 
 
 def evaluate(
@@ -101,7 +79,7 @@ def evaluate(
     workdir, console = Path(workdir), console or Console(soft_wrap=True, highlight=False)
     predictor = load_predictor(workdir)
     dataset = _same_photos(predictor.run, data_root)
-    others = [_read_other(Path(other), predictor.run, split) for other in compare]
+    others = [read_other(Path(other), predictor.run, split) for other in compare]
     console.print(
         f"{_kind(predictor.run)}: weights of step {predictor.step} on "
         f"{len(dataset.splits[split])} {split} photos",
@@ -112,9 +90,9 @@ def evaluate(
     )
     folder = folder_of(workdir, split)
     folder.mkdir(parents=True, exist_ok=True)
-    facts = _facts(predictor, dataset)
+    facts = facts_of(predictor, dataset)
     if others:
-        facts["compared"] = [_compared(table, *other) for other in others]
+        facts["compared"] = [compare_with(table, *other) for other in others]
     metrics, table = _conclude(
         folder, table, validation, facts, split=split, wanted=(target_error, certainty)
     )
@@ -124,12 +102,6 @@ def evaluate(
     _tell(folder, metrics, workdir, console)
     console.print(f"figures: {folder / 'figures'}", markup=False)
     return metrics
-
-
-def folder_of(workdir: Path, split: str) -> Path:
-    """Where the evaluation of a split lies in a workdir."""
-    folder = workdir / METRICS.parent
-    return folder if split == "test" else folder / split
 
 
 def evaluate_predictions(
@@ -164,7 +136,7 @@ def evaluate_predictions(
     validation = read_table(beside) if beside.is_file() else None
     if validation is not None and not len(validation):
         raise TableError(f"{beside}: no photo to choose a temperature on; remove the file")
-    facts = _known_facts(file)
+    facts = known_facts(file)
     folder = file.parent
     if file.name == VALIDATION:
         facts = {name: fact for name, fact in facts.items() if name != "compared"}
@@ -282,129 +254,6 @@ def _tell(folder: Path, metrics: Mapping[str, Any], workdir: Path, console: Cons
             markup=False,
         )
     console.print(f"report: {report}", markup=False)
-
-
-def _facts(predictor: Predictor, dataset: PhotoDataset) -> dict[str, Any]:
-    """What metrics.json says besides what follows from the predictions."""
-    run = predictor.run
-    weights = sum(leaf.size for leaf in jax.tree.leaves(predictor.variables["params"]))
-    return {
-        "source": run.data_name,
-        "synthetic": run.synthetic,
-        "crop": _FIXED_CROPS.get(run.config.model.transform, LEARNED_ZOOM),
-        "photo_size": list(run.config.data.photo_size),
-        "crop_size": list(run.config.model.crop_size),
-        "model": {
-            "fingerprint": predictor.fingerprint,
-            "step": predictor.step,
-            "by_validation": predictor.by_validation,
-            "weights": weights,
-            "learned_before": list(run.learned_before),
-        },
-        "data": {
-            "fingerprint": run.data_fingerprint,
-            "splits": dataset.report["splits"],
-            "taken": dataset.report["taken"],
-            **{name: len(dataset.report[name]) for name in _AUDIT},
-        },
-        "config": dataclasses.asdict(run.config),
-        "versions": run.versions,
-        "git_revision": run.git_revision,
-    }
-
-
-def _known_facts(file: Path) -> dict[str, Any]:
-    """The same for a table alone: what an earlier evaluation wrote beside it, else nothing."""
-    known = file.with_name(METRICS.name)
-    unknown = {
-        "split": "test",
-        "source": file.name,
-        "synthetic": False,
-        "crop": LEARNED_ZOOM,
-        "photo_size": None,
-        "crop_size": None,
-        "model": {"fingerprint": None, "step": None, "weights": None, "learned_before": []},
-        "data": dict.fromkeys(("fingerprint", "splits", "taken", *_AUDIT)),
-        "config": None,
-        "versions": None,
-        "git_revision": None,
-        "unknown": "from a table of predictions alone: neither the model nor the data are known",
-    }
-    if not known.is_file():
-        return unknown
-    try:
-        before = json.loads(known.read_text())
-        facts = {name: before[name] for name in (*unknown, "compared") if name in before}
-        # What an earlier version did not write.
-        facts["model"] = unknown["model"] | facts["model"]
-        return {"crop": LEARNED_ZOOM} | facts
-    except (ValueError, KeyError) as error:
-        raise TableError(
-            f"{known} is damaged ({error!r}): remove it, or evaluate the workdir"
-        ) from error
-
-
-def _read_other(workdir: Path, ours: Run, split: str) -> tuple[str, PredictionTable]:
-    """Name and predictions of a run to compare with."""
-    run, folder = read_run(workdir), folder_of(workdir, split)
-    file, metrics = folder / PREDICTIONS, folder / METRICS.name
-    evaluate_it = command_for(workdir, "evaluate.py", "--split", split)
-    if not may_have_same_photos(ours, run):
-        raise WorkdirError(f"--compare {workdir}: it was trained and evaluated on other photos")
-    # The metrics are written last: an evaluation that was stopped may have left predictions alone.
-    if not (file.is_file() and metrics.is_file()):
-        raise WorkdirError(
-            f"--compare {workdir}: not evaluated on its {split} photos yet: {evaluate_it}"
-        )
-    try:
-        evaluated = json.loads(metrics.read_text())["model"]["fingerprint"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise WorkdirError(
-            f"--compare {workdir}: {metrics} is damaged ({error!r}); evaluate again: {evaluate_it}"
-        ) from error
-    if evaluated != load_predictor(workdir).fingerprint:
-        raise WorkdirError(
-            f"--compare {workdir}: its evaluation is of {OTHER_MODEL} than now: {evaluate_it}"
-        )
-    return _name_of_other(workdir, ours, run), read_table(file)
-
-
-def _name_of_other(workdir: Path, ours: Run, other: Run) -> str:
-    """What the report calls another run: what differs, where its classifier is the same."""
-    crop = _FIXED_CROPS.get(other.config.model.transform)
-    classifiers = [
-        [getattr(run.config.model, name) for name in _OF_CLASSIFIER] for run in (ours, other)
-    ]
-    if crop is None:
-        return f"the run in {workdir}"
-    same = classifiers[0] == classifiers[1]
-    return f"the same network on {crop}" if same else f"the run in {workdir}, on {crop}"
-
-
-def may_have_same_photos(run: Run, other: Run) -> bool:
-    """Whether names of photos can mean the same photos in both runs.
-
-    Photos of folders can be told apart where both runs prepared and divided them alike.
-    """
-    ours, theirs = run.config.data, other.config.data
-    if run.synthetic or other.synthetic:
-        return run.synthetic == other.synthetic and ours.synthetic == theirs.synthetic
-    if "mnist" in (ours.source, theirs.source):
-        return ours.source == theirs.source and ours.mnist == theirs.mnist
-    alike = {name: getattr(ours, name) for name in _LEAVE_PHOTOS_ALONE}
-    if dataclasses.replace(theirs, **alike) != ours:
-        return True
-    return run.data_fingerprint == other.data_fingerprint
-
-
-def _compared(table: PredictionTable, name: str, other: PredictionTable) -> dict[str, Any]:
-    if other.file != table.file or _names_of_labels(other) != _names_of_labels(table):
-        raise TableError(f"--compare: {name} was evaluated on other photos")
-    return {"name": name, **paired(table.correct, other.correct, table.group)}
-
-
-def _names_of_labels(table: PredictionTable) -> list[str]:
-    return [table.classes[label] for label in table.label]
 
 
 def _kind(run: Run) -> str:

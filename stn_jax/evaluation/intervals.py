@@ -23,6 +23,14 @@ class Interval:
         return fields if self.reason else {k: v for k, v in fields.items() if k != "reason"}
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Rate(Interval):
+    """A share with the counts behind it."""
+
+    count: int
+    of: int
+
+
 def wilson(successes: int, trials: int, *, confidence: float = 0.95) -> Interval:
     """Wilson's score interval of a proportion.
 
@@ -52,7 +60,7 @@ def _score_interval(share: float, trials: float, *, confidence: float = 0.95) ->
     return Interval(share, low, high)
 
 
-def rate(happened: Bool[np.ndarray, " photo"], groups: Shaped[np.ndarray, " photo"]) -> Interval:
+def rate(happened: Bool[np.ndarray, " photo"], groups: Shaped[np.ndarray, " photo"]) -> Rate:
     """Share of photos of which something is true, with a 95 % interval that knows of patients.
 
     Wilson's interval, for as many independent photos as these are worth: their number divided by
@@ -68,6 +76,13 @@ def rate(happened: Bool[np.ndarray, " photo"], groups: Shaped[np.ndarray, " phot
       happened: of each photo.
       groups: the group (patient) of each photo; "" stands for a group of its own.
     """
+    interval = _clustered(happened, groups)
+    return Rate(**dataclasses.asdict(interval), count=int(happened.sum()), of=len(happened))
+
+
+def _clustered(
+    happened: Bool[np.ndarray, " photo"], groups: Shaped[np.ndarray, " photo"]
+) -> Interval:
     members, count = group_members(groups), len(happened)
     if len(members) == count:
         return wilson(int(happened.sum()), count)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped
 
-from stn_jax.evaluation.intervals import Interval, rate
+from stn_jax.evaluation.intervals import Rate, rate
 
 
 def check_probabilities(probabilities: Float[np.ndarray, "photo label"]) -> None:
@@ -57,11 +57,11 @@ def commonest(class_counts: Mapping[str, int]) -> tuple[str, int]:
 class ClassScores:
     """One class against the rest, each with Wilson's interval."""
 
-    sensitivity: Interval
+    sensitivity: Rate
     """Share of the class's photos that were called so."""
-    specificity: Interval
+    specificity: Rate
     """Share of the other photos that were not called so."""
-    precision: Interval
+    precision: Rate
     """Share of the photos called so that are of the class."""
 
 
@@ -201,7 +201,7 @@ class ReliabilityBin:
     correct: int
     confidence: float | None
     """Mean confidence; None in an empty bin."""
-    accuracy: Interval
+    accuracy: Rate
 
 
 def reliability(

@@ -6,7 +6,7 @@ import io
 import json
 import math
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +14,15 @@ import jax
 import numpy as np
 from jaxtyping import Float, PyTree, Shaped, UInt8
 
-from stn_jax.data.photo import Photo, load_photo, to_image
+from stn_jax.data.photo import Photo, load_photo, photo_options, to_image
 from stn_jax.data.pipeline import Split
 from stn_jax.evaluation.calibration import apply_temperature, softmax
+from stn_jax.evaluation.written import OTHER_MODEL, evaluate_again, read_written
 from stn_jax.models import STNClassifier, make_model
 from stn_jax.sampling import theta_to_box
 from stn_jax.training.checkpoint import Weights, restore_best
-from stn_jax.training.workdir import Run, WorkdirError, command_for, read_run
+from stn_jax.training.workdir import Run, read_run
 
-METRICS = Path("evaluation/metrics.json")
-"""Where, in a workdir, an evaluation keeps the temperature and threshold it decided on."""
-OTHER_MODEL = "other weights, or of other options of the model"
-"""What an evaluation is of whose fingerprint is not the predictor's."""
 CHUNK = 8
 """Photos in every call of the compiled model, filled up where there are fewer. One shape means one
 program, so how many photos are asked for together can never change an answer."""
@@ -169,18 +166,11 @@ class Predictor:
         Raises:
           PhotoError: when it cannot be used.
         """
-        data = self.run.config.data
-        is_file = not isinstance(photo, np.ndarray)
-        return load_photo(
-            photo if is_file else _as_file(photo),
-            name=name,
-            size=data.photo_size,
-            fit=data.fit,
-            rotate_to_fit=data.rotate_to_fit,
-            fill_color=self.run.mean_color,
-            max_megapixels=data.max_megapixels,
-            max_file_bytes=data.max_file_megabytes * 1e6 if is_file else math.inf,
-        )
+        options = photo_options(self.run.config.data)
+        if isinstance(photo, np.ndarray):
+            photo = _as_file(photo)
+            options["max_file_bytes"] = math.inf
+        return load_photo(photo, name=name, fill_color=self.run.mean_color, **options)
 
     def answer(self, photos: Sequence[Photo], files: Sequence[str]) -> list[Prediction]:
         """Answers photos that `load` brought to size."""
@@ -273,11 +263,9 @@ def read_answering(workdir: Path, fingerprint: str) -> Answering:
     Raises:
       WorkdirError: when the evaluation's file is damaged.
     """
-    hint = command_for(workdir, "evaluate.py")
-    if not (workdir / METRICS).is_file():
-        return Answering(note=f"not evaluated yet, so no threshold is known: {hint}")
-    try:
-        metrics = json.loads((workdir / METRICS).read_text())
+    hint = evaluate_again(workdir)
+
+    def take(metrics: Mapping[str, Any]) -> Answering:
         if metrics["model"]["fingerprint"] != fingerprint:
             return Answering(note=f"the evaluation is of {OTHER_MODEL}; evaluate again: {hint}")
         selective = metrics["selective"]
@@ -287,10 +275,9 @@ def read_answering(workdir: Path, fingerprint: str) -> Answering:
             threshold=selective["threshold"],
             note=selective.get("reason") or "",
         )
-    except (ValueError, KeyError, TypeError) as error:
-        raise WorkdirError(
-            f"{workdir / METRICS} is damaged ({error!r}); evaluate again: {hint}"
-        ) from error
+
+    never = Answering(note=f"not evaluated yet, so no threshold is known: {hint}")
+    return read_written(workdir, take) or never
 
 
 def chunks(split: Split) -> Iterator[list[dict[str, Any]]]:

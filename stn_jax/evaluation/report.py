@@ -4,7 +4,7 @@ One file with its pictures inside. It holds no number that is not in metrics.jso
 """
 
 import base64
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -100,18 +100,6 @@ def _range(interval: Mapping[str, Any]) -> str:
     return f"between {100 * interval['low']:.1f} and {100 * interval['high']:.1f} %"
 
 
-def _not_called_so(confusion: Sequence[Sequence[int]], index: int) -> str:
-    """Photos of other classes that were not called this one, as "15 of 25"."""
-    others = [row for place, row in enumerate(confusion) if place != index]
-    total = sum(map(sum, others))
-    return f"{total - sum(row[index] for row in others)} of {total}"
-
-
-def _right_when_called(confusion: Sequence[Sequence[int]], index: int) -> str:
-    """Photos of this class among those that were called so, as "73 of 83"."""
-    return f"{confusion[index][index]} of {sum(row[index] for row in confusion)}"
-
-
 def _having_any(slices: Iterable[str], columns: Iterable[str]) -> bool:
     """Whether a column is among the slices, as people write it: "Skin type" is skin_type."""
     return not set(columns).isdisjoint(name.casefold().replace(" ", "_") for name in slices)
@@ -132,7 +120,5 @@ _TEMPLATES.filters |= {
     "isolated": isolated,
     "learned": learned,
     "commonest": commonest,
-    "not_called_so": _not_called_so,
-    "right_when_called": _right_when_called,
 }
 _TEMPLATES.tests |= {"always": answers_always, "having_any": _having_any}

@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float, Int, Shaped
 
 from stn_jax.evaluation import geometry, metrics, selective
 from stn_jax.evaluation.decision import Decision
-from stn_jax.evaluation.intervals import Interval, bootstrap, mcnemar, rate
+from stn_jax.evaluation.intervals import bootstrap, mcnemar, rate
 from stn_jax.evaluation.slices import MOST_SLICES, slice_column
 from stn_jax.evaluation.table import PredictionTable
 
@@ -81,7 +81,7 @@ def _accepted(table: PredictionTable, accepted: Bool[np.ndarray, " photo"]) -> d
     n, right = int(accepted.sum()), int(table.correct[accepted].sum())
     interval = rate(table.correct[accepted], table.group[accepted])
     if not n:
-        interval = Interval(None, None, None, "no photo is accepted")
+        interval = dataclasses.replace(interval, reason="no photo is accepted")
     coverage = n / len(table) if len(table) else None
     return {"accepted": n, "correct": right, "coverage": coverage, "accuracy": interval.to_json()}
 
@@ -293,10 +293,9 @@ def _lesion(table: PredictionTable, located: Bool[np.ndarray, " photo"]) -> dict
     overlaps = [geometry.lesion_overlap(area, lesion) for area, lesion in pairs]
     inside = table.lesion_inside[known]
     hits = np.array([hit for _, _, hit in overlaps])
-    centre_inside = rate(hits, table.group[known])
     return {
         "n": int(known.sum()),
-        "centre_inside": {"count": int(hits.sum()), **centre_inside.to_json()},
+        "centre_inside": rate(hits, table.group[known]).to_json(),
         "share_inside": _spread(inside[np.isfinite(inside)]),
         "iou": _spread(np.array([iou for _, iou, _ in overlaps])),
     }

@@ -1,13 +1,10 @@
 """What a model's test says: read from the evaluation of these very weights, or not at all."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from stn_jax.evaluation.predictor import METRICS
-from stn_jax.training.errors import WorkdirError
-from stn_jax.training.workdir import command_for
+from stn_jax.evaluation.written import read_written
 
 SHOWN = (
     "split",
@@ -34,18 +31,13 @@ def read_evidence(workdir: Path, fingerprint: str) -> dict[str, Any] | None:
     Raises:
       WorkdirError: when the file is damaged, or of another version's making.
     """
-    path = workdir / METRICS
-    try:
-        metrics = json.loads(path.read_text())
+
+    def take(metrics: Mapping[str, Any]) -> dict[str, Any] | None:
         if metrics["model"]["fingerprint"] != fingerprint:
             return None
         return {name: metrics[name] for name in SHOWN}
-    except FileNotFoundError:
-        return None
-    except (ValueError, KeyError, TypeError) as error:
-        raise WorkdirError(
-            f"{path} is damaged ({error!r}); evaluate again: {command_for(workdir, 'evaluate.py')}"
-        ) from error
+
+    return read_written(workdir, take)
 
 
 def similar_photos(evidence: Mapping[str, Any], confidence: float) -> Mapping[str, Any]:

@@ -1,8 +1,11 @@
-"""Predictions of a model that is known, for the tests of everything computed from them."""
+"""Predictions of a model that is known, and a run that is evaluated, for everything after that."""
+
+import shutil
 
 import numpy as np
 import pytest
 
+import stn_jax
 from stn_jax.evaluation import geometry
 from stn_jax.evaluation.calibration import softmax
 from stn_jax.evaluation.table import make_table
@@ -46,3 +49,19 @@ def make_predictions():
         )
 
     return make
+
+
+@pytest.fixture(scope="package")
+def evaluated(trained, tmp_path_factory):
+    """A workdir with its evaluation; not to be changed."""
+    workdir = tmp_path_factory.mktemp("evaluated") / "run"
+    shutil.copytree(trained, workdir)
+    stn_jax.evaluate(workdir)
+    return workdir
+
+
+@pytest.fixture
+def copy(evaluated, tmp_path):
+    workdir = tmp_path / "run"
+    shutil.copytree(evaluated, workdir)
+    return workdir

@@ -10,8 +10,9 @@ from PIL import Image
 
 import stn_jax
 from stn_jax.data.photo import Photo, PhotoError
-from stn_jax.evaluation.predictor import METRICS, Answering, load_predictor
+from stn_jax.evaluation.predictor import Answering, load_predictor
 from stn_jax.evaluation.table import read_table
+from stn_jax.evaluation.written import METRICS
 from stn_jax.training.errors import WorkdirError
 
 SIZE = (42, 63)

@@ -15,9 +15,10 @@ from photo_files import PHOTO_SIZE, encode, pixels
 from stn_jax.config import Config, DataConfig, ModelConfig, TrainConfig
 from stn_jax.data.synthetic import CLASSES
 from stn_jax.evaluation.decision import decide
-from stn_jax.evaluation.predictor import METRICS, load_predictor
+from stn_jax.evaluation.predictor import load_predictor
 from stn_jax.evaluation.summary import summarise
 from stn_jax.evaluation.table import make_table
+from stn_jax.evaluation.written import METRICS
 from stn_jax.models import make_model
 from stn_jax.training.checkpoint import CheckpointStore
 from stn_jax.training.state import init_state, make_optimizer

@@ -9,7 +9,7 @@ import pytest
 from photo_files import encode, part, pixels
 
 from stn_jax.data.photo import Photo
-from stn_jax.evaluation.predictor import METRICS
+from stn_jax.evaluation.written import METRICS
 from stn_jax.training.errors import WorkdirError
 from stn_jax.web.evidence import read_evidence
 from stn_jax.web.words import certainty_in_words, chance, choices, reason_in_words
