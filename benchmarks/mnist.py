@@ -62,6 +62,8 @@ class Options:
     """Batches that every network learns from; by default the configuration's."""
     batch_size: int | None = None
     """Digits in each; by default the configuration's."""
+    weight_decay: float | None = None
+    """Of every network's kernels; by default the configuration's."""
     workdir: Path = Path("runs/mnist")
     """Where the runs go, one folder each."""
     output: Path | None = None
@@ -71,7 +73,7 @@ class Options:
 def make_config(task: Task, transform: Transform, seed: int, options: Options) -> Config:
     """The configuration of one run."""
     config = get_config(task, transform, None if transform == "identity" else options.head)
-    changed = {name: getattr(options, name) for name in ("steps", "batch_size")}
+    changed = {name: getattr(options, name) for name in ("steps", "batch_size", "weight_decay")}
     given = {name: value for name, value in changed.items() if value is not None}
     return change(config, data={"root": options.root}, train={"seed": seed} | given)
 
@@ -80,7 +82,8 @@ def run(config: Config, workdir: Path) -> dict[str, Any]:
     """Trains and evaluates one run, unless that is done.
 
     Returns:
-      steps; wrong and digits of the test; and the CPU seconds of training.
+      steps, batch_size and weight_decay; wrong and digits of the test; and the CPU seconds of
+      training.
 
     Raises:
       SystemExit: it was asked to stop before the end.
@@ -90,6 +93,7 @@ def run(config: Config, workdir: Path) -> dict[str, Any]:
     return {
         "steps": config.train.steps,
         "batch_size": config.train.batch_size,
+        "weight_decay": config.train.weight_decay,
         "wrong": int((table.predicted != table.label).sum()),
         "digits": len(table),
         "training_cpu_seconds": round(seconds),
