@@ -140,7 +140,7 @@ def _groups(runs: Sequence[Tested]) -> np.ndarray:
 
 
 def _counted(correct: np.ndarray) -> dict[str, Any]:
-    return {"count": int(correct.sum()), **wilson(int(correct.sum()), len(correct)).to_json()}
+    return wilson(int(correct.sum()), len(correct)).to_json()
 
 
 def print_table(results: Sequence[Mapping[str, Any]]) -> None:

@@ -31,7 +31,7 @@ class Rate(Interval):
     of: int
 
 
-def wilson(successes: int, trials: int, *, confidence: float = 0.95) -> Interval:
+def wilson(successes: int, trials: int, *, confidence: float = 0.95) -> Rate:
     """Wilson's score interval of a proportion.
 
     Source: Wilson 1927, "Probable inference, the law of succession, and statistical inference".
@@ -45,19 +45,7 @@ def wilson(successes: int, trials: int, *, confidence: float = 0.95) -> Interval
       ValueError: for counts or a confidence out of range.
     """
     _check(successes, trials, confidence)
-    if trials == 0:
-        return Interval(None, None, None, "no photo to count")
-    return _score_interval(successes / trials, float(trials), confidence=confidence)
-
-
-def _score_interval(share: float, trials: float, *, confidence: float = 0.95) -> Interval:
-    z = stats.norm.isf((1 - confidence) / 2)
-    middle = (share + z**2 / (2 * trials)) / (1 + z**2 / trials)
-    half = z * np.sqrt(share * (1 - share) / trials + z**2 / (4 * trials**2)) / (1 + z**2 / trials)
-    # At the ends the exact limits are 0 and 1; rounding would leave them just beside.
-    low = 0.0 if share == 0 else float(middle - half)
-    high = 1.0 if share == 1 else float(middle + half)
-    return Interval(share, low, high)
+    return _score_interval(successes, trials, worth=float(trials), confidence=confidence)
 
 
 def rate(happened: Bool[np.ndarray, " photo"], groups: Shaped[np.ndarray, " photo"]) -> Rate:
@@ -76,24 +64,36 @@ def rate(happened: Bool[np.ndarray, " photo"], groups: Shaped[np.ndarray, " phot
       happened: of each photo.
       groups: the group (patient) of each photo; "" stands for a group of its own.
     """
-    interval = _clustered(happened, groups)
-    return Rate(**dataclasses.asdict(interval), count=int(happened.sum()), of=len(happened))
+    worth = _independent_photos(happened, group_members(groups))
+    return _score_interval(int(happened.sum()), len(happened), worth=worth)
 
 
-def _clustered(
-    happened: Bool[np.ndarray, " photo"], groups: Shaped[np.ndarray, " photo"]
-) -> Interval:
-    members, count = group_members(groups), len(happened)
-    if len(members) == count:
-        return wilson(int(happened.sum()), count)
-    share = float(happened.mean())
-    if len(members) == 1 or share in (0, 1):
-        return _score_interval(share, float(len(members)))
+def _independent_photos(
+    happened: Bool[np.ndarray, " photo"], members: Sequence[Int[np.ndarray, " _"]]
+) -> float:
+    """As many photos of as many groups would give as wide an interval."""
+    groups, count = len(members), len(happened)
+    if groups in (1, count) or happened.all() or not happened.any():
+        return float(groups)
+    share = happened.mean()
     excess = np.array([happened[photos].sum() - share * len(photos) for photos in members])
-    variance = len(members) / (len(members) - 1) * (excess**2).sum() / count**2
+    variance = groups / (groups - 1) * (excess**2).sum() / count**2
     design_effect = max(1.0, variance / (share * (1 - share) / count))
-    few = (stats.norm.isf(0.025) / stats.t.isf(0.025, len(members) - 1)) ** 2
-    return _score_interval(share, few * count / design_effect)
+    few = (stats.norm.isf(0.025) / stats.t.isf(0.025, groups - 1)) ** 2
+    return few * count / design_effect
+
+
+def _score_interval(count: int, of: int, *, worth: float, confidence: float = 0.95) -> Rate:
+    """Wilson's interval of the share, for `worth` independent trials."""
+    if not of:
+        return Rate(None, None, None, "no photo to count", count=count, of=of)
+    share, z = count / of, stats.norm.isf((1 - confidence) / 2)
+    middle = (share + z**2 / (2 * worth)) / (1 + z**2 / worth)
+    half = z * np.sqrt(share * (1 - share) / worth + z**2 / (4 * worth**2)) / (1 + z**2 / worth)
+    # At the ends the exact limits are 0 and 1; rounding would leave them just beside.
+    low = 0.0 if count == 0 else float(middle - half)
+    high = 1.0 if count == of else float(middle + half)
+    return Rate(share, low, high, count=count, of=of)
 
 
 def binomial_upper(successes: int, trials: int, *, risk: float) -> float:

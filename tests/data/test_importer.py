@@ -11,7 +11,7 @@ import pytest
 import tensorflow_datasets as tfds
 from made_photos import encode, make_pixels
 
-from stn_jax.data import importer, photo
+from stn_jax.data import importer
 from stn_jax.data.builder import make_features
 from stn_jax.data.errors import DataError
 from stn_jax.data.folder import Entry
@@ -22,6 +22,7 @@ from stn_jax.data.importer import (
     write_shard,
     write_shards,
 )
+from stn_jax.data.photo import loading
 
 
 def make_reader(root, **options):
@@ -313,7 +314,7 @@ def test_a_photo_for_which_memory_was_short_is_not_refused_for_ever(tmp_path, mo
     def short(*arguments):
         raise MemoryError
 
-    monkeypatch.setattr(photo, "_decode", short)
+    monkeypatch.setattr(loading, "decode", short)
     with pytest.raises(DataError, match=r"1\.png: not enough memory .*--data.max-megapixels"):
         write_one_photo(tmp_path)
 
