@@ -76,6 +76,8 @@ def test_undefined_is_null_with_a_reason():
         "low": None,
         "high": None,
         "reason": "no photo is accepted",
+        "count": 0,
+        "of": 0,
     }
     one_class = summarise(table_of([(0, 0.1), (0, 0.2)]), repeats=50)
     assert one_class["auroc"]["value"] is None
