@@ -82,3 +82,29 @@ def photo_rows(name: str) -> Iterator[str]:
 def test_photos(name):
     for row in photo_rows(name):
         assert row in PAGE
+
+
+SCENES = {
+    "third-16": "210x315 to 70x105 | 16",
+    "paper-4": "630x945 to 210x315 | 4",
+    "paper-15": "630x945 to 210x315 | 15",
+}
+
+
+def step_row(scene: str, rows: list[Mapping[str, Any]], *, compiling: bool) -> str:
+    by_name = {row["contestant"]: row for row in rows}
+    ours = by_name.pop("ours")
+    quickest = min(by_name.values(), key=lambda row: row["times_as_long"])
+    seconds = f"{ours['seconds']:.2f} | {quickest['seconds']:.2f} | {quickest['times_as_long']:.2f}"
+    memory = ", ".join(f"{row['megabytes'] / 1000:.1f}" for row in (ours, quickest))
+    line = f"| {SCENES[scene]} | {seconds} | {memory} |"
+    if not compiling:
+        return line
+    first = by_name["torch compiled contiguous"]
+    return f"{line} {ours['compile_seconds']:.1f}, {first['compile_seconds']:.1f} |"
+
+
+@pytest.mark.parametrize(("name", "compiling"), [("step.json", True), ("step-intel.json", False)])
+def test_steps(name, compiling):
+    for scene, found in read(name).items():
+        assert step_row(scene, found["rows"], compiling=compiling) in PAGE
