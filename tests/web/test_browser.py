@@ -5,6 +5,8 @@ copy of axe-core in it). Without them these tests are skipped; with REQUIRE_BROW
 """
 
 import base64
+import copy
+import dataclasses
 import importlib.util
 import os
 import shutil
@@ -286,6 +288,19 @@ def test_a_model_without_answers(open_page, build, go_live, silent_predictor):
     page.set_input_files("#choose", a_file("a.jpg", encode(pixels(3))))
     assert answers(page, 1) == ["Not certain: no answer"]
     assert _violations(page) == []
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_bars_of_names_of_any_length_have_one_scale(open_page, build, go_live, predictor, size):
+    named = copy.copy(predictor)
+    classes = ("eczema", "a disease of more words than fit into half of a card")
+    named.run = dataclasses.replace(predictor.run, classes=classes)
+    page = open_page(go_live(build(predictor=named, evidence=None)).url, size=size)
+    page.set_input_files("#choose", a_file("a.jpg", encode(pixels(3))))
+    answers(page, 1)
+    first, second = (bar.bounding_box() for bar in page.locator(".bar").all())
+    assert first["width"] > 80
+    assert (first["x"], first["width"]) == (second["x"], second["width"])
 
 
 def _violations(page):
