@@ -1,4 +1,4 @@
-"""Every failure as a sentence for whoever asked: JSON for programs, HTML for people."""
+"""Every failure as a sentence for whoever asked: HTML for people, JSON for programs and scripts."""
 
 import logging
 import traceback
@@ -60,10 +60,7 @@ def handle_errors(app: flask.Flask) -> None:
 def say(error: HTTPException) -> flask.Response:
     """The response to a failure, in the form that the client reads."""
     code, text = error.code or 500, error.description or ""
-    if flask.request.endpoint == "page.cards":
-        body = flask.render_template("failure_card.html", message=text)
-        response = flask.make_response(body, code)
-    elif _reads_pages():
+    if _reads_pages():
         response = flask.make_response(_page(code, text), code)
     else:
         response = flask.make_response({"error": text}, code)

@@ -106,6 +106,24 @@ def test_choosing(open_page, predictor, certain_and_not):
     assert page.locator(".results").is_hidden()
 
 
+def test_the_answer_in_view_is_that_of_the_photo_just_chosen(open_page, photo):
+    page = open_page(size="phone")
+    for i in range(3):
+        page.set_input_files("#choose", a_file(f"{i}.jpg", photo))
+        answers(page, i + 1)
+        # The page scrolls there smoothly.
+        page.wait_for_function(
+            """count => {
+                const tops = Array.from(document.querySelectorAll('.card'),
+                    card => card.getBoundingClientRect().top);
+                const last = tops.pop();
+                const others = tops.every(top => top < 0) && tops.length === count - 1;
+                return others && last < innerHeight / 3;
+            }""",
+            arg=i + 1,
+        )
+
+
 def _transfer(page, files):
     return page.evaluate_handle(
         """files => {
@@ -192,13 +210,40 @@ def test_a_server_that_is_gone(open_page, photo):
     assert "could not be reached" in page.locator(".card").inner_text()
 
 
+def test_a_folder_is_not_taken_for_a_server_that_is_gone(open_page, tmp_path):
+    page = open_page()
+    box = page.locator(".drop").bounding_box()
+    drag = {
+        "x": box["x"] + 5,
+        "y": box["y"] + 5,
+        "data": {"items": [], "files": [str(tmp_path)], "dragOperationsMask": 1},
+    }
+    mouse = page.context.new_cdp_session(page)
+    for kind in ("dragEnter", "dragOver", "drop"):
+        mouse.send("Input.dispatchDragEvent", {"type": kind, **drag})
+    answers(page, 1)
+    assert "it is a folder" in page.locator(".card").inner_text()
+
+
+def test_a_request_that_is_refused_names_its_photo(open_page, photo):
+    page = open_page()
+    page.route("**/cards", lambda route: route.fulfill(status=500, json={"error": "It broke."}))
+    page.set_input_files("#choose", [a_file("a.jpg", photo), a_file("b.jpg", photo)])
+    answers(page, 2)
+    assert page.locator(".card .file").all_inner_texts() == ["a.jpg", "b.jpg"]
+    assert "It broke." in page.locator(".card").first.inner_text()
+    assert "b.jpg: No answer" in page.get_by_role("status").inner_text()
+
+
 def test_without_javascript(open_page, photo, predictor):
     page = open_page(java_script_enabled=False)
     page.set_input_files("#choose", [a_file("a.jpg", photo), a_file("b.jpg", b"no photo")])
     page.get_by_role("button", name="Look at them").click()
     assert answers(page, 2) == [headline(predictor, photo), "This photo cannot be used"]
+    assert page.url.endswith("#answers-title"), "answers below the window go unseen"
     page.get_by_role("button", name="Example 1").click()
     answers(page, 1)
+    assert page.url.endswith("#answers-title")
     assert page.locator(".card .file").inner_text() == "example 1.png"
     page.get_by_role("link", name="Clear").click()
     assert page.locator(".card").count() == 0
@@ -279,6 +324,12 @@ def test_signing_in(open_page, build, go_live, photo):
     page.get_by_role("button", name="Sign in").click()
     page.set_input_files("#choose", a_file("a.jpg", photo))
     answers(page, 1)
+    cookies = page.context.cookies()
+    page.context.clear_cookies()
+    page.set_input_files("#choose", a_file("b.jpg", photo))
+    answers(page, 2)
+    assert "Reload this page to sign in" in page.locator(".card").nth(1).inner_text()
+    page.context.add_cookies(cookies)
     page.get_by_role("button", name="Sign out").click()
     assert page.get_by_role("heading", name="Sign in").is_visible()
 

@@ -84,7 +84,9 @@
     }
     asked += items.length;
     tell();
-    results.scrollIntoView({ block: "start" });
+    // Never to an earlier answer, which would look like that of the photo just chosen.
+    const first = items[0].card;
+    (first === cards.firstElementChild ? results : first).scrollIntoView({ block: "start" });
     next();
   }
 
@@ -124,16 +126,17 @@
         next();
         return;
       }
-      finish(item, answer(request) || failure(item.name, "The server did not take this photo."));
+      finish(item, answer(request) || failure(item.name, refusal(request)));
     });
-    request.addEventListener("error", () => {
+    request.addEventListener("error", async () => {
       underWay.delete(request);
-      finish(item, failure(item.name, "The server could not be reached. Is it still running?"));
+      finish(item, failure(item.name, await whyNotSent(item.file)));
     });
     request.send(body);
   }
 
   function finish(item, card) {
+    if (!item.card.isConnected) return; // cleared meanwhile
     item.card.replaceWith(card);
     done += 1;
     tell(card.getAttribute("aria-label"));
@@ -144,6 +147,25 @@
     const type = request.getResponseHeader("Content-Type") || "";
     if (!type.startsWith("text/html")) return null;
     return new DOMParser().parseFromString(request.responseText, "text/html").querySelector(".card");
+  }
+
+  // Why a request as a whole was turned down: the server says it as it does to programs.
+  function refusal(request) {
+    if (request.status === 401) return "You are signed out. Reload this page to sign in.";
+    try {
+      return JSON.parse(request.responseText).error;
+    } catch {
+      return "The server did not take this photo.";
+    }
+  }
+
+  async function whyNotSent(file) {
+    try {
+      if (file) await file.slice(0, 1).arrayBuffer();
+    } catch {
+      return "This cannot be read: it is a folder, or the file has changed since it was chosen.";
+    }
+    return "The server could not be reached. Is it still running?";
   }
 
   function tell(news) {
