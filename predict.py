@@ -33,18 +33,21 @@ def main() -> int:
     if not command.photos:
         raise ConfigError("name at least one photo, folder, or - for a list on standard input")
     _check_crops(command.crops)
+    from stn_jax.data.errors import printable
     from stn_jax.data.photo import PhotoError
     from stn_jax.evaluation.files import answer_files, list_files, save_crop
     from stn_jax.evaluation.predictor import load_predictor
 
     predictor = load_predictor(command.workdir)
-    if predictor.answering.note:
-        print(f"note: no answers: {predictor.answering.note}", file=sys.stderr)
+    for note in predictor.notes:
+        print(f"note: {note}", file=sys.stderr)
+    # Names of files are bytes; whichever they are, they come back from here as they were.
+    sys.stdin.reconfigure(encoding=sys.getfilesystemencoding(), errors="surrogateescape")
     answered = refused = 0
     for number, answer in enumerate(answer_files(predictor, list_files(command.photos, sys.stdin))):
         if isinstance(answer, PhotoError):
             refused += 1
-            print(f"refused: {answer}", file=sys.stderr, flush=True)
+            print(f"refused: {printable(str(answer))}", file=sys.stderr, flush=True)
             continue
         fields = answer.to_json()
         if command.crops is not None:

@@ -17,7 +17,8 @@ def list_files(names: Sequence[str], stdin: Iterable[str]) -> Iterator[str]:
     for name in names:
         if name == "-":
             yield from list_files([line.rstrip("\r\n") for line in stdin if line.strip()], ())
-        elif Path(name).is_dir():
+        # Unlike Path.is_dir, no for a name that no file can have: its refusal comes later.
+        elif os.path.isdir(name):
             yield from (
                 str(path)
                 for path in sorted(Path(name).rglob("*"))

@@ -132,6 +132,13 @@ class Predictor:
         return self._model
 
     @property
+    def notes(self) -> list[str]:
+        """What an operator must know before reading answers, a line each; mostly nothing."""
+        synthetic = "SYNTHETIC: trained on generated photos, says nothing about photos of skin"
+        notes = [synthetic] if self.run.synthetic else []
+        return notes + [f"no answers: {self.answering.note}"] * bool(self.answering.note)
+
+    @property
     def variables(self) -> PyTree:
         """What `model.apply` takes."""
         return self._variables

@@ -1,6 +1,7 @@
 """What `serve.py` does once its command line has been read."""
 
 import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -48,8 +49,8 @@ def run(
             access=access,
             limits=limits,
         )
-        if predictor.answering.note:
-            print(f"note: no answers: {predictor.answering.note}")
+        for note in predictor.notes:
+            print(f"note: {note}", file=sys.stderr)
         name = f"[{host}]" if ":" in host else host
         with StopSignal() as stop, stop.deferred():
             server = listen(app, opened, limits=limits)

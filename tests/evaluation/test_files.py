@@ -85,17 +85,36 @@ def test_command_line(trained, photos, tmp_path):
     assert all(line["label"] is None for line in lines)
     assert "refused: " in done.stderr
     assert "3-letter.jpg: text, not a photo" in done.stderr
-    assert "not evaluated yet" in done.stderr
+    assert "note: no answers: not evaluated yet" in done.stderr
+    assert "note: SYNTHETIC: " in done.stderr
 
 
 def run_program(*arguments: object) -> subprocess.Popen:
     return subprocess.Popen(
         [sys.executable, str(ROOT / "predict.py"), *map(str, arguments)],
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env=os.environ | {"JAX_PLATFORMS": "cpu"},
+        errors="surrogateescape",
+        env=os.environ | {"JAX_PLATFORMS": "cpu", "PYTHONIOENCODING": "utf-8:strict"},
     )
+
+
+def test_names_that_no_file_can_have_cost_the_others_nothing(trained, photos, tmp_path):
+    odd = tmp_path / os.fsdecode(b"\xff.png")
+    shutil.copy(photos / "0.png", odd)
+    names = [f"{odd}", "a" * 300, "a.jpg\0b.jpg", "red\x1b[31m.jpg"]
+    program = run_program("--workdir", trained, "-")
+    out, errors = program.communicate("".join(f"{name}\n" for name in names))
+    assert [json.loads(line)["file"] for line in out.splitlines()] == [f"{odd}"]
+    refused = [line for line in errors.splitlines() if line.startswith("refused: ")]
+    assert refused == [
+        f"refused: {names[1]}: cannot be read (File name too long)",
+        "refused: a.jpg\\x00b.jpg: no file can have that name",
+        "refused: red\\x1b[31m.jpg: cannot be read (No such file or directory)",
+    ]
+    assert program.returncode == 1
 
 
 def test_no_file_at_all_is_an_error(trained, tmp_path):

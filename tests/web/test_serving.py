@@ -344,7 +344,7 @@ def test_a_damaged_workdir(monkeypatch, capsys, tmp_path, silent_workdir):
 def test_the_program_from_start_to_sigterm(workdir, photo):
     command = [sys.executable, "serve.py", "--workdir", str(workdir), "--port", "0"]
     with subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
         try:
             line = process.stdout.readline()
@@ -361,5 +361,6 @@ def test_the_program_from_start_to_sigterm(workdir, photo):
                 assert _readiness(kept) == (503, b"stopping\n")
             assert process.wait(20) == 0
             assert process.stdout.read() == "stopped\n"
+            assert "note: SYNTHETIC: trained on generated photos" in process.stderr.read()
         finally:
             process.kill()

@@ -114,7 +114,10 @@ def read_bytes(source: str | os.PathLike | bytes, *, name: str, max_file_bytes: 
 
 
 def _length_of(path: str | os.PathLike, name: str) -> int:
-    found = os.stat(path)
+    try:
+        found = os.stat(path)
+    except ValueError as error:
+        raise PhotoError(name, "no file can have that name") from error
     # Reading a named pipe would wait for ever.
     if not stat.S_ISREG(found.st_mode):
         raise PhotoError(name, "not a file")
