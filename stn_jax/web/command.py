@@ -37,8 +37,8 @@ def run(
       WorkdirError: a workdir without a usable model.
       DataError: examples that are not photos.
     """
-    access = Access(token or os.environ.get(TOKEN_VARIABLE) or None, public_url)
-    check_listening(host, access, insecure_no_token=insecure_no_token)
+    access = Access(token or os.environ.get(TOKEN_VARIABLE) or None, public_url, host)
+    check_listening(access, insecure_no_token=insecure_no_token)
     with bind(host, port) as opened:
         predictor = load_predictor(workdir)
         warm_up(predictor)

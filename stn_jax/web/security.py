@@ -47,10 +47,12 @@ class Access:
     Attributes:
       token: the secret that everybody must show; None: nobody needs one.
       public_url: where people reach the page, when a proxy stands in front.
+      host: what the server listens on; where this is a name, it is one of the server's.
     """
 
     token: str | None = None
     public_url: str | None = None
+    host: str = "127.0.0.1"
 
     def __post_init__(self):
         if self.token is not None and len(self.token) < SHORTEST_TOKEN:
@@ -81,8 +83,16 @@ class Access:
         name = _host_name(host)
         return name is not None and (
             _is_address(name)
-            or name in {"localhost", socket.gethostname().lower(), self._public_name}
+            or name
+            in {"localhost", socket.gethostname().lower(), self.host.lower(), self._public_name}
         )
+
+    def is_own(self, origin: str, host: str) -> bool:
+        """Whether an Origin header is of a page of this server, asked for by this Host header."""
+        # A proxy in front may speak TLS, and on a port that it does not pass on.
+        public = [self.public_url.rstrip("/")] if self.public_url else []
+        own = (f"http://{host}", f"https://{host}", *public)
+        return origin.lower() in (url.lower() for url in own)
 
     def admits(self, request: flask.Request) -> bool:
         """Whether a request shows the token: as a bearer, or by the cookie of the sign-in."""
@@ -107,16 +117,16 @@ class Access:
         return _host_name((self.public_url or "").partition("://")[2].partition("/")[0])
 
 
-def check_listening(host: str, access: Access, *, insecure_no_token: bool) -> None:
+def check_listening(access: Access, *, insecure_no_token: bool) -> None:
     """Refuses to serve other machines without a token, unless that is said to be wanted.
 
     Raises:
       ConfigError: saying so.
     """
-    if access.token is None and not insecure_no_token and not _is_loopback(host):
+    if access.token is None and not insecure_no_token and not _is_loopback(access.host):
         raise ConfigError(
-            f"--host {host} lets other machines use the page: give a --token that they must show, "
-            "or --insecure-no-token if everybody who can reach it may use it"
+            f"--host {access.host} lets other machines use the page: give a --token that they must "
+            "show, or --insecure-no-token if everybody who can reach it may use it"
         )
 
 
@@ -128,7 +138,7 @@ def protect(app: flask.Flask, access: Access) -> None:
         request = flask.request
         if not access.knows_host(request.host):
             raise BadRequest("This server is not known by that name (--public-url).")
-        if request.method not in ("GET", "HEAD", "OPTIONS") and _is_cross_site(request):
+        if request.method not in ("GET", "HEAD", "OPTIONS") and _is_cross_site(request, access):
             raise Forbidden("The request came from another site's page.")
         if request.endpoint not in OPEN_TO_ALL and not access.admits(request):
             raise Unauthorized("The token of this server is needed.")
@@ -139,13 +149,12 @@ def protect(app: flask.Flask, access: Access) -> None:
         return response
 
 
-def _is_cross_site(request: flask.Request) -> bool:
+def _is_cross_site(request: flask.Request, access: Access) -> bool:
     """Whether a browser sends this for another site's page; programs send neither header."""
     if request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
         return True
-    # A proxy in front may speak TLS, so the scheme says nothing.
-    own = {f"{scheme}://{request.host}".lower() for scheme in ("http", "https")}
-    return request.headers.get("Origin", f"http://{request.host}").lower() not in own
+    origin = request.headers.get("Origin")
+    return origin is not None and not access.is_own(origin, request.host)
 
 
 def _equal(one: str, other: str) -> bool:

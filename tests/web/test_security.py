@@ -53,6 +53,7 @@ def test_pages_hold_no_inline_script_or_style(client, photo):
     [
         {"Origin": "https://evil.example"},
         {"Origin": "null"},
+        {"Origin": ""},
         {"Origin": "http://["},
         {"Origin": "http://localhost.evil.example"},
         {"Sec-Fetch-Site": "cross-site"},
@@ -70,6 +71,18 @@ def test_posts_from_the_page_itself_and_from_programs_are_taken(client, photo):
         assert response.status_code == 200
 
 
+def test_a_proxy_may_listen_on_a_port_that_it_does_not_pass_on(build, photo):
+    client = build(access=Access(public_url="https://photos.example.org:8443/")).test_client()
+    for port, status in ((8443, 200), (8444, 403)):
+        headers = {
+            "Host": "photos.example.org",
+            "Origin": f"https://photos.example.org:{port}",
+            "Sec-Fetch-Site": "same-origin",
+        }
+        response = client.post("/cards", data={"photo": part(photo)}, headers=headers)
+        assert response.status_code == status
+
+
 @pytest.mark.parametrize(
     ("host", "status"),
     [
@@ -78,6 +91,7 @@ def test_posts_from_the_page_itself_and_from_programs_are_taken(client, photo):
         ("[::1]:8000", 200),
         ("192.168.1.7", 200),
         ("photos.example.org", 200),
+        ("clinic-server:8000", 200),
         ("evil.example", 400),
         ("localhost.evil.example", 400),
         ("127.0.0.1.evil.example", 400),
@@ -86,7 +100,8 @@ def test_posts_from_the_page_itself_and_from_programs_are_taken(client, photo):
     ],
 )
 def test_host_header(build, host, status):
-    client = build(access=Access(public_url="https://photos.example.org")).test_client()
+    access = Access(public_url="https://photos.example.org", host="Clinic-Server")
+    client = build(access=access).test_client()
     assert client.get("/healthz", headers={"Host": host}).status_code == status
 
 
@@ -157,14 +172,14 @@ def test_public_urls_that_cannot_be(url):
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.7", "clinic-server"])
 def test_other_machines_need_a_token(host):
     with pytest.raises(ConfigError, match="--token"):
-        check_listening(host, Access(), insecure_no_token=False)
-    check_listening(host, Access(), insecure_no_token=True)
-    check_listening(host, Access(token=TOKEN), insecure_no_token=False)
+        check_listening(Access(host=host), insecure_no_token=False)
+    check_listening(Access(host=host), insecure_no_token=True)
+    check_listening(Access(token=TOKEN, host=host), insecure_no_token=False)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost"])
 def test_this_machine_needs_none(host):
-    check_listening(host, Access(), insecure_no_token=False)
+    check_listening(Access(host=host), insecure_no_token=False)
 
 
 @pytest.mark.parametrize(
