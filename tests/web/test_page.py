@@ -31,7 +31,11 @@ def test_first_view(client, evidence):
     assert "Not for clinical decisions" in text
     assert f"{evidence['correct']} of {evidence['n']} right" in text
     assert f"{evidence['selective']['accepted']} of {evidence['n']} photos" in text
-    assert f"{evidence['selective']['correct']} of these answers were right" in text
+    selective = evidence["selective"]
+    right = f"{100 * selective['correct'] / selective['accepted']:.1f} %"
+    assert (
+        f"{selective['correct']} of these answers were right ({right}; the true rate probably lies"
+    ) in text
 
 
 def test_an_answer(client, predictor, certain_and_not):
@@ -79,8 +83,12 @@ def test_what_the_first_weights_had_learned_from_is_said(build, evidence, predic
     words = "it had learned from other photos, then generated photos (SYNTHETIC)."
     started = copy.copy(predictor)
     started.run = dataclasses.replace(predictor.run, learned_before=("Bea", "SYNTHETIC"))
-    for shown, said in ((predictor, False), (started, True)):
-        text = build(predictor=shown, evidence=evidence).test_client().get("/").text
+    for shown, said, known in (
+        (predictor, False, evidence),
+        (started, True, evidence),
+        (started, True, None),
+    ):
+        text = build(predictor=shown, evidence=known).test_client().get("/").text
         assert (words in text) is said
         assert "Bea" not in text, "what a folder is called is the operator's affair"
 
@@ -104,10 +112,12 @@ def test_a_promise_that_the_test_contradicts_is_not_left_alone(build, evidence, 
     eager = copy.copy(predictor)
     eager.answering = always
     for contradicted in (True, False):
-        selective = evidence["selective"] | {"contradicted": contradicted}
+        counts = evidence["selective"]["validation"] | {"errors": 3, "n": 150}
+        selective = evidence["selective"] | {"contradicted": contradicted, "validation": counts}
         shown = evidence | {"selective": selective}
         text = build(predictor=eager, evidence=shown).test_client().get("/").text
         assert "It always answers" in text
+        assert "it was wrong about 3 of 150 other photos" in text
         assert ("The test contradicts that." in text) is contradicted
 
 
@@ -118,6 +128,12 @@ def test_a_model_without_a_threshold_never_answers(build, silent_predictor):
     for card in cards(client, *(encode(pixels(400 + i)) for i in range(4))):
         assert headline(card) == "Not certain: no answer"
         assert "nobody knows what being this sure is worth" in card
+
+
+def test_a_model_that_answers_without_a_test_is_not_said_to_be_silent(build, evidence):
+    text = build(evidence=evidence | {"n": 0}).test_client().get("/").text
+    assert "It has not been tested." in text
+    assert "gives no answers" not in text
 
 
 def test_several_photos_keep_their_order(client, photo):
