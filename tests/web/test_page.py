@@ -267,6 +267,12 @@ def test_a_damaged_evaluation_is_named(tmp_path, text):
         read_evidence(workdir, "f")
 
 
+def test_a_phone_s_own_format_is_refused_without_the_operator_s_part(client):
+    card = cards(client, b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")[0]
+    assert headline(card) == "This photo cannot be used"
+    assert "pillow" not in card
+
+
 def test_reasons_for_people_name_no_options():
     assert reason_in_words("13000x13000 are more (--data.max-megapixels)") == (
         "13000x13000 are more."

@@ -63,7 +63,7 @@ _CUT_OFF = "the file is cut off or damaged"
 # By Pillow; by its WebP decoder, which says so of any damage; by pillow-heif.
 _SAID_OF_CUT_OFF = ("truncated", "could not create decoder object", "unexpected end of file")
 _UNKNOWN = "not a photo, or of a kind that cannot be read (JPEG, PNG, WebP, TIFF, BMP and GIF can)"
-_NO_HEIC = "HEIC needs pillow-heif (pip install pillow-heif), or save it as JPEG"
+_NO_HEIC = "HEIC, which is not read here: save it as JPEG (or pip install pillow-heif)"
 _LOOKALIKES = (
     (lambda content: b"<svg" in content.lower(), "an SVG drawing, not a photo"),
     (_starts(b"<!doctype html", b"<html"), "a web page (HTML), not a photo"),
