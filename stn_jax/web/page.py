@@ -4,6 +4,7 @@ import flask
 from werkzeug.exceptions import BadRequest, NotFound
 from werkzeug.wrappers import Response as WerkzeugResponse
 
+from stn_jax.evaluation.facts import FIXED_CROPS
 from stn_jax.web.answerer import Answer, Refusal
 from stn_jax.web.pictures import encode, make_pictures, shrink
 from stn_jax.web.security import COOKIE
@@ -109,6 +110,7 @@ def _render(cards: list[dict]) -> str:
         "page.html",
         cards=cards,
         classes=site.predictor.run.classes,
+        fixed_crop=FIXED_CROPS.get(site.predictor.run.config.model.transform),
         synthetic=site.predictor.run.synthetic,
         learned_before=unnamed(site.predictor.run.learned_before),
         answering=site.predictor.answering,

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from photo_files import encode, part, pixels
 
+from stn_jax.config import ModelConfig
 from stn_jax.data.photo import Photo
 from stn_jax.evaluation.written import METRICS
 from stn_jax.training.errors import WorkdirError
@@ -36,6 +37,24 @@ def test_first_view(client, evidence):
     assert (
         f"{selective['correct']} of these answers were right ({right}; the true rate probably lies"
     ) in text
+
+
+@pytest.mark.parametrize(
+    ("transform", "words"),
+    [
+        ("affine", "looks for the part that matters, zooms in there, and says"),
+        ("centre", "sees a fixed centre crop, and says"),
+        ("identity", "sees the whole photo, shrunk (no zoom), and says"),
+    ],
+)
+def test_a_network_that_does_not_look_for_anything_is_not_said_to(
+    build, predictor, transform, words
+):
+    other = copy.copy(predictor)
+    model = ModelConfig(crop_size=(20, 30), transform=transform)
+    config = dataclasses.replace(predictor.run.config, model=model)
+    other.run = dataclasses.replace(predictor.run, config=config)
+    assert words in build(predictor=other).test_client().get("/").text
 
 
 def test_an_answer(client, predictor, certain_and_not):
