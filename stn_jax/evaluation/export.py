@@ -16,6 +16,8 @@ from jax import export as jax_export
 from jaxtyping import Array, Float, PyTree, UInt8
 
 from stn_jax.evaluation.predictor import Predictor
+from stn_jax.evaluation.words import learned
+from stn_jax.training.workdir import Run
 
 Outputs = tuple[Float[Array, "photo label"], Float[Array, "photo *entries"]]
 
@@ -39,12 +41,16 @@ model = json.load(open("model.json"))
 probabilities, theta = graph.call(weights, photos)
 ```
 
+`model.onnx`, where it was written, takes the same numbers as float32 (0 to 255), one photo a call.
+
 Every photo must be prepared as those of the training were: made upright (as its EXIF orientation
 says), {preparation}.
+Bicubic is Pillow's, which filters what it shrinks; OpenCV's does not, and gives other answers.
 
 `probabilities` are calibrated, in the order of `classes`. Answer only where the largest one is at
-least `threshold`; where that is null, no answer has been shown to be reliable enough.
-{synthetic}"""
+least `threshold`; where that is null, no answer has been shown to be reliable enough. For research
+only, not for clinical decisions.
+{origin}"""
 
 
 _FITS = {
@@ -179,11 +185,6 @@ def _description(predictor: Predictor) -> dict:
 
 def _readme(predictor: Predictor) -> str:
     height, width, channels = _photo_shape(predictor)
-    synthetic = (
-        "\nSYNTHETIC: trained on generated photos; its answers mean nothing about skin.\n"
-        if predictor.run.synthetic
-        else ""
-    )
     data = predictor.run.config.data
     color = ", ".join(f"{value:.0f}" for value in predictor.run.mean_color)
     preparation = _FITS[data.fit].format(height=height, width=width, color=color)
@@ -191,9 +192,18 @@ def _readme(predictor: Predictor) -> str:
         preparation = f"{_TURNED[height > width]}, {preparation}"
     return _README.format(
         preparation=preparation,
-        colors="grey" if channels == 1 else "RGB",
+        colors="grey" if channels == 1 else "sRGB",
         height=height,
         width=width,
         channels=channels,
-        synthetic=synthetic,
+        origin=_origin(predictor.run),
     )
+
+
+def _origin(run: Run) -> str:
+    """What a reader must know of the photos that the weights learned from; mostly nothing."""
+    if run.synthetic:
+        return "\nSYNTHETIC: trained on generated photos; its answers mean nothing about skin.\n"
+    if run.learned_before:
+        return f"\nBefore its own photos, it had learned from {learned(run.learned_before)}.\n"
+    return ""

@@ -7,6 +7,7 @@ import jax
 import jax.export
 import numpy as np
 import pytest
+from PIL import Image
 
 import stn_jax
 from stn_jax.evaluation.export import export, to_onnx, to_stablehlo
@@ -69,6 +70,26 @@ def test_the_readme_says_how_photos_are_prepared(predictor, tmp_path, fit, rotat
     assert words in (tmp_path / "README.md").read_text()
     described = json.loads((tmp_path / "model.json").read_text())
     assert (described["fit"], described["rotate_to_fit"]) == (fit, rotate)
+
+
+def test_the_readme_s_way_to_prepare_a_photo_is_the_predictor_s(predictor, tmp_path):
+    list(export(predictor, tmp_path))
+    readme = (tmp_path / "README.md").read_text()
+    assert "Bicubic is Pillow's" in readme
+    assert "For research\nonly" in readme
+    height, width = predictor.run.config.data.photo_size
+    photo = np.random.default_rng(0).integers(0, 256, (4 * height, 4 * width, 3), np.uint8)
+    prepared = Image.fromarray(photo).resize((width, height), Image.Resampling.BICUBIC)
+    np.testing.assert_array_equal(predictor.load(photo).pixels, np.asarray(prepared))
+
+
+def test_the_readme_says_what_weights_learned_from_before(predictor, tmp_path):
+    predictor.run = dataclasses.replace(
+        predictor.run, data_name="clinic", learned_before=("SYNTHETIC", "scin")
+    )
+    list(export(predictor, tmp_path))
+    words = "it had learned from generated photos (SYNTHETIC), then scin."
+    assert words in (tmp_path / "README.md").read_text()
 
 
 def test_onnx_predicts_the_same(predictor, tmp_path):
