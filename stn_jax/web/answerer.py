@@ -21,11 +21,16 @@ class TooSlowError(Exception):
 
 @dataclasses.dataclass(frozen=True)
 class Answer:
-    """A photo that was answered (which may be: not certain)."""
+    """A photo that was answered (which may be: not certain).
+
+    Attributes:
+      deadline: until when, by `time.monotonic`, its request may wait for what remains to be done.
+    """
 
     prediction: Prediction
     photo: Photo
     upload: Upload
+    deadline: float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,14 +89,24 @@ class Answerer:
         )
         predictions = iter(_wait(futures, deadline))
         return [
-            Answer(next(predictions), photo, upload) if isinstance(photo, Photo) else photo
+            Answer(next(predictions), photo, upload, deadline)
+            if isinstance(photo, Photo)
+            else photo
             for photo, upload in zip(loaded, uploads, strict=True)
         ]
 
     @contextlib.contextmanager
-    def decoding(self) -> Iterator[None]:
-        """Held by whoever decodes photos besides."""
-        with _held(self._decoders, timeout=self.limits.time_limit, otherwise=TooSlowError):
+    def decoding(self, deadline: float | None = None) -> Iterator[None]:
+        """Held by whoever decodes photos besides.
+
+        Args:
+          deadline: of the request's answers; by default its time begins now.
+
+        Raises:
+          TooSlowError: when others decoded for so long.
+        """
+        timeout = self.limits.time_limit if deadline is None else _left(deadline)
+        with _held(self._decoders, timeout=timeout, otherwise=TooSlowError):
             yield
 
     def close(self) -> None:

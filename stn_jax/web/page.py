@@ -93,7 +93,7 @@ def _card(site: Site, result: Answer | Refusal) -> dict:
     if isinstance(result, Refusal):
         return {"file": result.name, "refused": reason_in_words(result.reason)}
     prediction = result.prediction
-    with site.answerer.decoding():
+    with site.answerer.decoding(result.deadline):
         pictures = make_pictures(result)
     return {
         "file": prediction.file,

@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import http.client
 import math
+import os
 import re
 import signal
 import socket
@@ -142,6 +143,22 @@ def test_a_request_is_given_up_after_its_time(slow_app, slow, photo):
     slow.go.set()
     _wait_for(lambda: app.extensions["stn_jax"].answerer.batcher.waiting == 0)
     assert slow.batches in ([], [1])
+
+
+def test_pictures_wait_no_longer_than_their_request_may(slow_app, slow, predictor, photo):
+    predictor.predict([photo])  # compiled
+    app, results = slow_app(time_limit=2.0), []
+    began = time.monotonic()
+    thread = in_thread(results, post, app, photo, path="/cards")
+    assert slow.started.wait(20)
+    with contextlib.ExitStack() as stack:
+        for _ in range(os.cpu_count() or 1):
+            stack.enter_context(app.extensions["stn_jax"].answerer.decoding())
+        time.sleep(max(0, began + 1.2 - time.monotonic()))
+        slow.go.set()
+        thread.join()
+    assert results == [503]
+    assert time.monotonic() - began < 2.9
 
 
 def test_a_model_that_fails_fails_only_those_who_asked(build, photo, monkeypatch):
