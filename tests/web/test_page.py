@@ -39,6 +39,14 @@ def test_first_view(client, evidence):
     ) in text
 
 
+def test_each_class_says_how_many_were_right_of_how_many_before_what_may_be_out_of_view(
+    build, evidence
+):
+    text = build(evidence=evidence | {"confusion": [[30, 10], [0, 0]]}).test_client().get("/").text
+    rows = re.findall(r'<tr><th scope="row">(\w+)</th><td>(.*?)</td>', text)
+    assert rows == [("scales", "30 of 40 (75.0 %)"), ("vesicles", "0 of 0")]
+
+
 @pytest.mark.parametrize(
     ("transform", "words"),
     [
