@@ -7,7 +7,6 @@ from werkzeug.wrappers import Response as WerkzeugResponse
 from stn_jax.evaluation.facts import FIXED_CROPS
 from stn_jax.web.answerer import Answer, Refusal
 from stn_jax.web.pictures import encode, make_pictures, shrink
-from stn_jax.web.security import COOKIE
 from stn_jax.web.site import Site, current_site, status_of
 from stn_jax.web.words import certainty_in_words, reason_in_words, unnamed
 
@@ -61,7 +60,7 @@ def sign_in() -> WerkzeugResponse | tuple[str, int] | str:
         return flask.render_template("sign_in.html", wrong=True), 401
     response = flask.redirect(flask.url_for("page.show"), 303)
     response.set_cookie(
-        COOKIE, access.session, httponly=True, samesite="Strict", secure=access.secure
+        access.cookie, access.session, httponly=True, samesite="Strict", secure=access.secure
     )
     return response
 
@@ -70,7 +69,7 @@ def sign_in() -> WerkzeugResponse | tuple[str, int] | str:
 def sign_out() -> WerkzeugResponse:
     """Forgets the cookie."""
     response = flask.redirect(flask.url_for("page.sign_in"), 303)
-    response.delete_cookie(COOKIE, httponly=True, samesite="Strict")
+    response.delete_cookie(current_site().access.cookie, httponly=True, samesite="Strict")
     return response
 
 

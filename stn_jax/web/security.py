@@ -12,7 +12,6 @@ from werkzeug.exceptions import BadRequest, Forbidden, Unauthorized
 from stn_jax.config import ConfigError
 
 SHORTEST_TOKEN = 16
-COOKIE = "stn_jax"
 OPEN_TO_ALL = {"static", "page.sign_in", "health.healthz", "health.readyz"}
 """Endpoints that need no token: they tell nothing about a photo or the model."""
 
@@ -101,7 +100,7 @@ class Access:
         bearer = request.authorization
         if bearer is not None and bearer.type == "bearer":
             return self.is_token(bearer.token or "")
-        return _equal(request.cookies.get(COOKIE, ""), self.session)
+        return _equal(request.cookies.get(self.cookie, ""), self.session)
 
     def is_token(self, text: str) -> bool:
         """Whether `text` is the token; takes as long for a wrong one as for the right one."""
@@ -110,7 +109,18 @@ class Access:
     @property
     def session(self) -> str:
         """What the cookie holds: made from the token, but not the token."""
-        return hmac.new((self.token or "").encode(), b"stn_jax page", "sha256").hexdigest()
+        return self._made_from_token(b"stn_jax page")
+
+    @property
+    def cookie(self) -> str:
+        """What the cookie is called: browsers send it to every port of a machine.
+
+        So servers of other models there, with tokens of their own, must call theirs otherwise.
+        """
+        return f"stn_jax_{self._made_from_token(b'stn_jax cookie')[:8]}"
+
+    def _made_from_token(self, purpose: bytes) -> str:
+        return hmac.new((self.token or "").encode(), purpose, "sha256").hexdigest()
 
     @property
     def _public_name(self) -> str | None:

@@ -135,6 +135,15 @@ def test_a_person_signs_in_and_out(guarded):
     assert guarded.get("/", headers=html).status_code == 401
 
 
+def test_servers_on_two_ports_of_a_machine_do_not_sign_each_other_s_people_out(build):
+    names = set()
+    for token in (TOKEN, TOKEN[::-1]):
+        client = build(access=Access(token=token)).test_client()
+        response = client.post("/sign-in", data={"token": token})
+        names.add(response.headers["Set-Cookie"].partition("=")[0])
+    assert len(names) == 2
+
+
 def test_nobody_signs_in_where_there_is_no_token(client):
     assert client.get("/sign-in").headers["Location"] == "/"
     assert client.post("/sign-in", data={"token": ""}).headers["Location"] == "/"
