@@ -152,6 +152,7 @@ def test_a_model_without_a_threshold_never_answers(build, silent_predictor):
     client = build(predictor=silent_predictor, evidence=None).test_client()
     assert "This model gives no answers" in client.get("/").text
     assert "has not been tested" in client.get("/").text
+    assert "could be shown" not in client.get("/").text, "nobody has tried"
     for card in cards(client, *(encode(pixels(400 + i)) for i in range(4))):
         assert headline(card) == "Not certain: no answer"
         assert "nobody knows what being this sure is worth" in card
