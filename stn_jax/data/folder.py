@@ -12,10 +12,12 @@ import csv
 import dataclasses
 import os
 import posixpath
+import re
 import textwrap
 import unicodedata
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import TextIO
 
 from stn_jax.data.errors import DataError, printable
 
@@ -25,6 +27,9 @@ _LIKE_GROUP = {"case", "case_id", "patient", "patient_id", "patientid", "subject
 _COLUMNS = ("file", "label", "split", "group")
 TABLE = "photos.csv"
 _SEPARATORS = ",;\t"
+_NAMED_SEPARATOR = re.compile(r'"?sep=([,;\t|])"?', re.IGNORECASE)
+"""A first line that tells Excel what separates the columns of the lines below."""
+_DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+(e[+-]?\d+)?", re.IGNORECASE)
 EXPECTED = (
     "expected one sub-folder for each class with photos in it (ROOT/psoriasis/a.jpg), or train/, "
     f"val/ and test/ with such sub-folders, or a table {TABLE} with columns file and label"
@@ -261,11 +266,13 @@ def read_rows(table: Path, columns: Collection[str]) -> Iterator[tuple[int, dict
     """Reads a CSV file with a header: the line on which each row ends, and its cells by column.
 
     Spaces around a column's name do not count, nor does the case of those that have a meaning.
-    Spreadsheets write semicolons where the comma is the decimal mark. A column without a name is
-    left out: pandas writes the numbers of rows into one.
+    Spreadsheets write semicolons where the comma is the decimal mark: there a cell 2,5 is read as
+    2.5, but for columns that have a meaning. A column without a name is left out: pandas writes
+    the numbers of rows into one.
 
     Args:
-      table: UTF-8, separated by commas or, where the header is so, by semicolons or tabs.
+      table: UTF-8, separated by commas or, where the header is so, by semicolons or tabs, or by
+        what a line sep=; above the header names.
       columns: those that must be there.
 
     Raises:
@@ -273,8 +280,7 @@ def read_rows(table: Path, columns: Collection[str]) -> Iterator[tuple[int, dict
     """
     try:
         with table.open(newline="", encoding="utf-8-sig") as lines:
-            separator = _separator(lines.readline(), columns)
-            lines.seek(0)
+            separator, above = _go_to_header(lines, columns)
             reader = csv.DictReader(lines, restval="", delimiter=separator)
             names = [_column(name, columns) for name in reader.fieldnames or ()]
             reader.fieldnames = names
@@ -292,9 +298,21 @@ def read_rows(table: Path, columns: Collection[str]) -> Iterator[tuple[int, dict
                     "others"
                 )
             for row in reader:
-                yield reader.line_num, {name: row[name].strip() for name in names if name}
+                cells = {name: row[name].strip() for name in names if name}
+                if separator == ";":
+                    cells |= _with_points(cells, {*_COLUMNS, *columns})
+                yield above + reader.line_num, cells
     except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{table}: not a table in UTF-8 ({error}); save it as CSV UTF-8") from error
+
+
+def _go_to_header(lines: TextIO, columns: Collection[str]) -> tuple[str, int]:
+    """What separates the header's columns, and how many lines stand above it."""
+    first = lines.readline()
+    if named := _NAMED_SEPARATOR.fullmatch(first.rstrip("\r\n")):
+        return named[1], 1
+    lines.seek(0)
+    return _separator(first, columns), 0
 
 
 def _separator(header: str, columns: Collection[str]) -> str:
@@ -304,6 +322,15 @@ def _separator(header: str, columns: Collection[str]) -> str:
         if set(columns) <= {_column(name, columns) for name in names}:
             return separator
     return _SEPARATORS[0]
+
+
+def _with_points(cells: Mapping[str, str], but: Collection[str]) -> dict[str, str]:
+    """Numbers with a decimal comma, written with a point, but for those of some columns."""
+    return {
+        name: cell.replace(",", ".")
+        for name, cell in cells.items()
+        if name not in but and _DECIMAL_COMMA.fullmatch(cell)
+    }
 
 
 def _column(name: str, columns: Collection[str]) -> str:

@@ -62,13 +62,41 @@ def test_a_table_gives_labels_splits_groups_and_whatever_else(tmp_path):
     )
 
 
-@pytest.mark.parametrize("separator", ";\t")
-def test_a_table_as_a_spreadsheet_separates_it(tmp_path, separator):
+@pytest.mark.parametrize(("separator", "size"), [(";", "2.5"), ("\t", "2,5")])
+def test_a_table_as_a_spreadsheet_separates_it(tmp_path, separator, size):
     text = "\ufefffile;label;size\r\n1.jpg;a;2,5\r\n2.jpg;b;\r\n".replace(";", separator)
     table(tmp_path, text, "1.jpg", "2.jpg")
     assert list_photos(tmp_path).entries == (
-        Entry("1.jpg", "a", metadata={"size": "2,5"}),
+        Entry("1.jpg", "a", metadata={"size": size}),
         Entry("2.jpg", "b", metadata={"size": ""}),
+    )
+
+
+@pytest.mark.parametrize("first", ["sep=;", '"sep=;"', "SEP=|", "sep=\t", "sep=,"])
+def test_a_first_line_for_excel_names_the_separator(tmp_path, first):
+    text = f"\ufeff{first}\r\nfile;label;site\r\n1.jpg;a;arm\r\n2.jpg;b;\r\n"
+    table(tmp_path, text.replace(";", first.strip('"')[4]), "1.jpg", "2.jpg")
+    assert list_photos(tmp_path).entries == (
+        Entry("1.jpg", "a", metadata={"site": "arm"}),
+        Entry("2.jpg", "b", metadata={"site": ""}),
+    )
+    table(tmp_path, "sep=;\nfile;label\n1.jpg;a\n2.jpg;\n")
+    with pytest.raises(DataError, match="line 4: file and label must both be given"):
+        list_photos(tmp_path)
+
+
+def test_numbers_with_a_decimal_comma_are_read_where_semicolons_separate(tmp_path):
+    table(
+        tmp_path,
+        "file;label;group;age;dose;range\n"
+        "1,5;a;2,5;-12,5;12,5 mg;1,2,3\n"
+        "2.jpg;3,5;;1,5E+03;1.234,5;7\n",
+        "1,5",
+        "2.jpg",
+    )
+    assert list_photos(tmp_path).entries == (
+        Entry("1,5", "a", "", "2,5", {"age": "-12.5", "dose": "12,5 mg", "range": "1,2,3"}),
+        Entry("2.jpg", "3,5", metadata={"age": "1.5E+03", "dose": "1.234,5", "range": "7"}),
     )
 
 
