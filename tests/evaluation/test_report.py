@@ -142,21 +142,23 @@ def test_report_is_one_file_with_its_banner_and_counts(evaluated):
 
 
 @pytest.mark.parametrize(
-    ("column", "words"),
+    ("column", "words", "others"),
     [
-        ("Skin type", "Skin types"),
-        ("SKIN_TYPE", "Skin types"),
-        ("Age", "Ages"),
-        ("age_group", "Ages"),
-        ("Site", "Body sites"),
+        ("Skin type", "Skin types", ["age or age_group", "site"]),
+        ("SKIN_TYPE", "Skin types", ["age or age_group", "site"]),
+        ("Age", "Ages", ["skin_type", "site"]),
+        ("age_group", "Ages", ["skin_type", "site"]),
+        ("Site", "Body sites", ["skin_type", "age or age_group"]),
     ],
 )
-def test_the_model_card_knows_columns_however_written(make_predictions, tmp_path, column, words):
+def test_the_model_card_knows_columns_however_written(
+    make_predictions, tmp_path, column, words, others
+):
     table = dataclasses.replace(make_predictions(40), metadata={column: ("1", "2") * 20})
     write_report(tmp_path, _metrics_alone(table), filmstrip=tmp_path / "none.png")
     report = (tmp_path / "report.html").read_text()
     assert f"<tr><th>{words}</th><td>see the slices above</td></tr>" in report
-    assert report.count("unknown: no such column was given") == 2
+    assert re.findall("unknown: no column (.+) was given", report) == others
 
 
 def _metrics_alone(table):
@@ -178,8 +180,16 @@ def test_every_rate_of_a_class_has_its_counts(make_predictions, tmp_path):
         for name, (count, n) in counts.items():
             assert (scores[name]["count"], scores[name]["of"]) == (count, n)
             assert scores[name]["value"] == pytest.approx(count / n)
-            row = rf"\({name}\)</th><td>{count} of {n}</td><td>{100 * count / n:.1f} %</td>"
+            row = rf'\({name}\)</th><td class="count">{count} of {n}</td><td>{100 * count / n:.1f} %</td>'
             assert re.search(row, report)
+
+
+def test_scores_by_rank_name_their_class_where_there_are_two(make_predictions, tmp_path):
+    write_report(tmp_path, _metrics_alone(make_predictions(60)), filmstrip=tmp_path / "none.png")
+    report = (tmp_path / "report.html").read_text()
+    positive = make_predictions(60).classes[1]
+    assert f"area under the ROC curve ({positive})</th>" in report
+    assert f"average precision ({positive})</th>" in report
 
 
 def test_report_escapes_names(make_predictions, tmp_path):
