@@ -109,6 +109,14 @@ def test_options_of_programs_exist(path):
 
 
 @page
+def test_examples_run(path):
+    """One after the other, as somebody who copies them would run them."""
+    names = {}
+    for example in re.findall(r"```python\n(.*?)```", path.read_text(), re.DOTALL):
+        exec(example, names)
+
+
+@page
 def test_figures_are_drawn(path):
     sources = "\n".join(source.read_text() for source in PACKAGE.rglob("*.py"))
     for name in named(path, r"figures/(\w+)\.png"):
@@ -127,6 +135,7 @@ def test_figures_are_drawn(path):
         (test_options_of_a_configuration_exist, "```\npython train.py --data.gone-too x\n```"),
         (test_options_of_a_configuration_exist, "`--data.photo_size`"),
         (test_options_of_programs_exist, "`--gone-too`"),
+        (test_examples_run, "```python\nimport stn_jax\nstn_jax.gone\n```"),
         (test_figures_are_drawn, "`figures/gone.png`"),
     ],
 )
