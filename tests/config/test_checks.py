@@ -41,7 +41,13 @@ from stn_jax.config import (
         ({"model": ModelConfig(transform="tps", scale=0.5)}, "--model.scale needs"),
         (
             {"model": ModelConfig(control_points=6)},
-            "--model.control-points needs --model.transform tps; without, leave .* default, 4",
+            "--model.control-points needs --model.transform tps; without, give the default: "
+            "--model.control-points 4$",
+        ),
+        (
+            {"model": ModelConfig(scale=0.9, scale_bounds=(0.3, 1.1), keep_inside=True)},
+            "--model.scale, --model.scale-bounds, --model.keep-inside need .*; without, give "
+            "the default: --model.scale 1.0 --model.scale-bounds 0.1 1.25 --model.no-keep-inside$",
         ),
         ({"train": TrainConfig(explore=0.5)}, "--train.explore needs --train.glimpses"),
         (
