@@ -23,7 +23,8 @@ from stn_jax.data.errors import DataError, printable
 
 SPLITS = ("train", "val", "test")
 _LIKE_SPLITS = {*SPLITS, "training", "valid", "validation", "testing"}
-_LIKE_GROUP = {"case", "case_id", "patient", "patient_id", "patientid", "subject", "subject_id"}
+_LIKE_GROUP = {"case", "caseid", "patient", "patientid", "subject", "subjectid"}
+"""Names of columns, in small letters without what separates words."""
 _COLUMNS = ("file", "label", "split", "group")
 TABLE = "photos.csv"
 _SEPARATORS = ",;\t"
@@ -221,7 +222,8 @@ def _list_table(root: Path) -> Listing:
             continue
         path = root / entry.file
         if not os.path.lexists(path):
-            refused[entry.file] = f"no such file ({TABLE} line {line})"
+            hint = "; separate folders by /" if "\\" in entry.file else ""
+            refused[entry.file] = f"no such file ({TABLE} line {line}){hint}"
         elif reason := why_not(path, root):
             refused[entry.file] = reason
         elif posixpath.isabs(entry.file):
@@ -230,7 +232,7 @@ def _list_table(root: Path) -> Listing:
             entries[entry.file] = entry
     if not labels:
         raise DataError(f"{root / TABLE}: no rows; {EXPECTED}")
-    like_group = [name for name in row if name.casefold() in _LIKE_GROUP]
+    like_group = [name for name in row if re.sub(r"[\W_]", "", name.casefold()) in _LIKE_GROUP]
     unlisted = [p.relative_to(root).as_posix() for p in _walk(root) if p.name != TABLE]
     unlisted = [f for f in unlisted if f not in entries and f not in refused]
     return Listing(
@@ -268,7 +270,8 @@ def read_rows(table: Path, columns: Collection[str]) -> Iterator[tuple[int, dict
     Spaces around a column's name do not count, nor does the case of those that have a meaning.
     Spreadsheets write semicolons where the comma is the decimal mark: there a cell 2,5 is read as
     2.5, but for columns that have a meaning. A column without a name is left out: pandas writes
-    the numbers of rows into one.
+    the numbers of rows into one. So are rows without any text, which spreadsheets write of cells
+    that were emptied.
 
     Args:
       table: UTF-8, separated by commas or, where the header is so, by semicolons or tabs, or by
@@ -301,7 +304,8 @@ def read_rows(table: Path, columns: Collection[str]) -> Iterator[tuple[int, dict
                 cells = {name: row[name].strip() for name in names if name}
                 if separator == ";":
                     cells |= _with_points(cells, {*_COLUMNS, *columns})
-                yield above + reader.line_num, cells
+                if any(cells.values()):
+                    yield above + reader.line_num, cells
     except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{table}: not a table in UTF-8 ({error}); save it as CSV UTF-8") from error
 

@@ -125,11 +125,27 @@ def test_columns_without_a_name_are_left_out(tmp_path):
     )
 
 
-def test_a_column_of_patients_that_keeps_nothing_together_is_warned_of(tmp_path):
-    table(tmp_path, "file,label,Patient_ID\n1.jpg,a,p1\n2.jpg,b,p1\n", "1.jpg", "2.jpg")
+def test_rows_without_any_text_are_left_out(tmp_path):
+    table(tmp_path, "file;label;site\n1.jpg;a;arm\n;;\n\n2.jpg;b;\n; ;\n", "1.jpg", "2.jpg")
+    assert [entry.file for entry in list_photos(tmp_path).entries] == ["1.jpg", "2.jpg"]
+    table(tmp_path, "file;label;site\n1.jpg;a;arm\n;;leg\n")
+    with pytest.raises(DataError, match="line 3: file and label must both be given"):
+        list_photos(tmp_path)
+
+
+def test_a_path_as_windows_writes_it_is_refused_with_what_to_write(tmp_path):
+    table(tmp_path, "file,label\na\\1.jpg,a\na/1.jpg,a\nb/2.jpg,b\n", "a/1.jpg", "b/2.jpg")
+    assert list_photos(tmp_path).refused == {
+        "a\\1.jpg": "no such file (photos.csv line 2); separate folders by /"
+    }
+
+
+@pytest.mark.parametrize("name", ["Patient_ID", "Patient ID", "patient-id", "PatientID", "Case"])
+def test_a_column_of_patients_that_keeps_nothing_together_is_warned_of(tmp_path, name):
+    table(tmp_path, f"file,label,{name}\n1.jpg,a,p1\n2.jpg,b,p1\n", "1.jpg", "2.jpg")
     (warning,) = list_photos(tmp_path).warnings
-    assert warning.startswith("column Patient_ID keeps no patient's photos in one split")
-    table(tmp_path, "file,label,Patient_ID,group\n1.jpg,a,p1,p1\n2.jpg,b,p1,p1\n")
+    assert warning.startswith(f"column {name} keeps no patient's photos in one split")
+    table(tmp_path, f"file,label,{name},group\n1.jpg,a,p1,p1\n2.jpg,b,p1,p1\n")
     assert not list_photos(tmp_path).warnings
 
 
