@@ -10,6 +10,7 @@ from photo_files import encode, part, pixels
 
 from stn_jax.config import ModelConfig
 from stn_jax.data.photo import Photo
+from stn_jax.data.photo.formats import FORMATS
 from stn_jax.evaluation.written import METRICS
 from stn_jax.training.errors import WorkdirError
 from stn_jax.web.evidence import read_evidence
@@ -63,6 +64,11 @@ def test_a_network_that_does_not_look_for_anything_is_not_said_to(
     config = dataclasses.replace(predictor.run.config, model=model)
     other.run = dataclasses.replace(predictor.run, config=config)
     assert words in build(predictor=other).test_client().get("/").text
+
+
+def test_the_page_names_every_kind_of_photo_that_needs_no_other_package(client):
+    hint = re.search(r'<p id="hint">(.*?)</p>', client.get("/").text)[1].upper()
+    assert [kind for kind in FORMATS if kind not in hint and kind != "HEIF"] == []
 
 
 def test_an_answer(client, predictor, certain_and_not):
