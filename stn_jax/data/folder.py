@@ -175,7 +175,7 @@ def _list_classes(root: Path, parents: Mapping[str, Path]) -> Listing:
         classes=tuple(sorted({entry.label for entry in entries})),
         refused=refused,
         ignored=tuple(sorted(ignored + strays)),
-        warnings=_warnings((strays, "files lie outside the class folders")),
+        warnings=_warnings((strays, "files outside the class folders")),
     )
 
 
@@ -241,8 +241,8 @@ def _list_table(root: Path) -> Listing:
         refused=refused,
         ignored=tuple(unlisted),
         warnings=_warnings(
-            (repeated, f"rows of {TABLE} repeat an earlier one"),
-            (unlisted, f"files are not in {TABLE} and were ignored"),
+            (repeated, f"rows of {TABLE} that repeat an earlier one"),
+            (unlisted, f"files that are not in {TABLE} and were ignored"),
         )
         + tuple(
             f"column {printable(name)} keeps no patient's photos in one split: name it group if it "
@@ -260,7 +260,7 @@ def _list_table(root: Path) -> Listing:
 
 def _warnings(*found: tuple[list[str], str]) -> tuple[str, ...]:
     return tuple(
-        f"{len(files)} {what}, such as {printable(files[0])}" for files, what in found if files
+        f"{what}: {len(files)}, such as {printable(files[0])}" for files, what in found if files
     )
 
 

@@ -387,7 +387,7 @@ class Trainer:
             f"resuming at step {step} of {steps}" if step else f"starting a run of {steps} steps"
         )
         return (
-            f"{self._dataset.name}: {counts} photos of {' '.join(self._dataset.classes)}\n"
+            f"{self._dataset.name}: {counts} photos of {', '.join(self._dataset.classes)}\n"
             f"{self._weights:,} weights on {jax.device_count()} x {device.device_kind}; "
             f"{begin} in {self._workdir}"
         )

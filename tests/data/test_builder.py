@@ -168,7 +168,7 @@ def test_the_report_lists_counts_ignored_files_and_warnings(data):
         sum(sum(counts.values()) for counts in report["splits"].values()) == report["taken"] == 41
     )
     assert report["warnings"] == [
-        "1 files lie outside the class folders, such as stray.jpg",
+        "files outside the class folders: 1, such as stray.jpg",
         "1 of 41 photos have fewer pixels than 24x36 and were enlarged: they hold no finer detail "
         "for a zoom to find",
     ]

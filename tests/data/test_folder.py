@@ -185,7 +185,7 @@ def test_what_is_no_photo_by_its_name_is_ignored_and_said(tmp_path):
     write(tmp_path, "a/1.jpg", "b/1.jpg", "a/notes.txt", "a/.DS_Store", "b/Thumbs.db", "stray.jpg")
     listing = list_photos(tmp_path)
     assert listing.ignored == ("a/notes.txt", "stray.jpg")
-    assert listing.warnings == ("1 files lie outside the class folders, such as stray.jpg",)
+    assert listing.warnings == ("files outside the class folders: 1, such as stray.jpg",)
 
 
 def test_links_out_of_the_folder_are_refused_and_those_inside_are_followed(tmp_path):
@@ -240,8 +240,8 @@ def test_what_a_table_leaves_out_or_says_twice_is_warned_of(tmp_path):
     table(tmp_path, "file,label\n1.jpg,a\n2.jpg,b\n1.jpg,a\n", "1.jpg", "2.jpg", "3.jpg")
     listing = list_photos(tmp_path)
     assert listing.warnings == (
-        "1 rows of photos.csv repeat an earlier one, such as 1.jpg",
-        "1 files are not in photos.csv and were ignored, such as 3.jpg",
+        "rows of photos.csv that repeat an earlier one: 1, such as 1.jpg",
+        "files that are not in photos.csv and were ignored: 1, such as 3.jpg",
     )
     assert listing.ignored == ("3.jpg",)
 
@@ -250,7 +250,7 @@ def test_two_spellings_of_a_file_are_one_file(tmp_path):
     table(tmp_path, "file,label\n1.jpg,a\n2.jpg,b\n./1.jpg,a\n", "1.jpg", "2.jpg")
     listing = list_photos(tmp_path)
     assert [entry.file for entry in listing.entries] == ["1.jpg", "2.jpg"]
-    assert listing.warnings == ("1 rows of photos.csv repeat an earlier one, such as 1.jpg",)
+    assert listing.warnings == ("rows of photos.csv that repeat an earlier one: 1, such as 1.jpg",)
 
 
 @pytest.mark.parametrize(

@@ -59,7 +59,9 @@ def test_validation_counts_every_photo_exactly_once(workdir):
 def test_a_run_says_how_far_it_is_to_go(tmp_path, capsys):
     for words in ("starting a run of 2 steps in", "resuming at step 2 of 2 in"):
         stn_jax.train(tiny_config(steps=2), tmp_path)
-        assert f"; {words} {tmp_path}\n" in capsys.readouterr().out
+        out = capsys.readouterr().out
+        assert f"; {words} {tmp_path}\n" in out
+        assert " photos of scales, vesicles\n" in out
 
 
 @pytest.mark.parametrize("deterministic", [False, True])
