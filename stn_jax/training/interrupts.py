@@ -1,6 +1,7 @@
 """SIGTERM and Ctrl-C: finish the step, save, leave; a second one leaves at once."""
 
 import contextlib
+import os
 import signal
 import sys
 import threading
@@ -29,6 +30,7 @@ class StopSignal:
     def __init__(self):
         self.requested = False
         self._deferred = False
+        self._notice = ""
         self._previous = {}
         self._previous_hook = sys.unraisablehook
 
@@ -52,9 +54,13 @@ class StopSignal:
             signal.signal(number, handler)
 
     @contextlib.contextmanager
-    def deferred(self) -> Iterator[None]:
-        """Marks the part of the program that looks at `requested` by itself."""
-        self._deferred = True
+    def deferred(self, notice: str = "") -> Iterator[None]:
+        """Marks the part of the program that looks at `requested` by itself.
+
+        Args:
+          notice: said at once where it may take a while until the program looks.
+        """
+        self._deferred, self._notice = True, notice
         try:
             yield
         finally:
@@ -66,6 +72,10 @@ class StopSignal:
             signal.signal(each, signal.SIG_DFL)
         if not self._deferred:
             raise Interrupted(signal.Signals(number).name)
+        if self._notice:
+            # Not print: the signal may have come while sys.stderr was being written.
+            with contextlib.suppress(OSError):
+                os.write(2, f"{signal.Signals(number).name}: {self._notice}\n".encode())
 
     def _raise_later(self, dropped: "sys.UnraisableHookArgs") -> None:
         if not isinstance(dropped.exc_value, Interrupted):

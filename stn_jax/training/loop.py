@@ -47,6 +47,11 @@ from stn_jax.training.workdir import (
 
 Batches = Iterator[dict[str, jax.Array]]
 
+_STOPPING = (
+    "stopping after this step, which may have to be compiled first; a second signal ends the "
+    "process at once, without a checkpoint"
+)
+
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
@@ -100,7 +105,7 @@ def train(config: Config, workdir: str | Path) -> Outcome:
         wait_for_all("workdir is ready")
         trainer = Trainer(run, dataset, workdir, reporter)
         # Until the last checkpoint is written.
-        stack.enter_context(stop.deferred())
+        stack.enter_context(stop.deferred(_STOPPING))
         return stack.enter_context(trainer).run(stop)
 
 

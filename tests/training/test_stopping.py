@@ -83,6 +83,8 @@ def test_a_signal_is_answered_at_any_moment(config_file, tmp_path, moment, numbe
     output = finish(process)
     assert process.returncode == 0, output
     assert "Traceback" not in output
+    if moment in ("compiling", "training", "saving"):
+        assert f"{number.name}: stopping after this step" in output
     if moment in ("training", "saving"):
         assert "go on with the same command:" in output
         assert f"--workdir {workdir}" in output
@@ -160,18 +162,24 @@ def test_a_second_interrupt_leaves_at_once(tmp_path):
     stop_code = (
         "import signal, sys, time\n"
         "from stn_jax.training.interrupts import StopSignal\n"
-        "with StopSignal() as stop, stop.deferred():\n"
+        "with StopSignal() as stop, stop.deferred('one moment'):\n"
         "    print('ready', flush=True)\n"
         "    time.sleep(100)\n"
         "    print('requested', stop.requested, flush=True)\n"
         "    time.sleep(100)\n"
     )
-    process = subprocess.Popen([sys.executable, "-c", stop_code], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, "-c", stop_code],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
     when_it_says(process, "ready")
     process.send_signal(signal.SIGINT)
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(timeout=0.5)
     assert process.poll() is None, "the first one only asks"
+    assert process.stdout.readline() == "SIGINT: one moment\n"
     process.send_signal(signal.SIGINT)
     assert process.wait(timeout=10) == -signal.SIGINT
     process.stdout.close()
