@@ -4,6 +4,7 @@ Every so often the crops of a few fixed validation photos are kept as a small fi
 that the strip grows on after an interruption; the pictures are drawn from those files.
 """
 
+import zipfile
 from pathlib import Path
 
 import matplotlib.figure
@@ -52,9 +53,9 @@ class Filmstrip:
         return sorted(self._frames.glob("step-*.npz"))
 
     def drop_after(self, step: int) -> None:
-        """Takes out the frames of steps after `step`, which a killed run left."""
+        """Takes out the frames of steps after `step`, which a killed run left, and damaged ones."""
         for frame in self.frames:
-            if _step_of(frame) > step:
+            if _step_of(frame) > step or not _is_whole(frame):
                 frame.unlink()
 
     def add(
@@ -148,6 +149,15 @@ def _spread(frames: list[Path], most: int) -> list[Path]:
 
 def _step_of(frame: Path) -> int:
     return int(frame.stem.removeprefix("step-"))
+
+
+def _is_whole(frame: Path) -> bool:
+    """Whether a frame can be read; a power cut may have left half of one, or an empty file."""
+    try:
+        with zipfile.ZipFile(frame) as archive:
+            return archive.testzip() is None
+    except Exception:  # of damaged bytes anything can come
+        return False
 
 
 def _to_image(pixels: np.ndarray) -> Image.Image:

@@ -59,6 +59,25 @@ def test_frames_stay_and_a_step_taken_twice_is_one(strip, tmp_path):
     assert np.load(again.frames[1])["crops"].max() == 10
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda whole: b"",
+        lambda whole: whole[:100],
+        lambda whole: whole[:60] + bytes(20 * [255]) + whole[80:],
+    ],
+)
+def test_a_damaged_frame_is_left_out_and_stops_no_run(strip, tmp_path, damage):
+    for step in (0, 10):
+        strip.add(step, IDENTITY, np.zeros((4, 10, 15, 3), np.float32))
+    damaged = strip.frames[1]
+    damaged.write_bytes(damage(damaged.read_bytes()))
+    strip.drop_after(10)
+    assert [path.name for path in strip.frames] == ["step-00000000.npz"]
+    strip.draw()
+    assert size_of(tmp_path / "filmstrip.png")
+
+
 def test_pictures_show_every_step(strip, tmp_path):
     crops = np.zeros((4, 10, 15, 3), np.float32)
     for step in (0, 10, 20):
