@@ -3,8 +3,8 @@
 import dataclasses
 
 from stn_jax.config.checks.augmentation import check_augmentation
-from stn_jax.config.checks.folders import check_folders
 from stn_jax.config.checks.layers import check_dropout, check_layers, check_pooling
+from stn_jax.config.checks.names import check_names
 from stn_jax.config.checks.numbers import check_numbers
 from stn_jax.config.checks.photos import check_photos
 from stn_jax.config.checks.sizes import check_sizes
@@ -38,7 +38,7 @@ def check(config: Config) -> None:
     # First the types, which every other check relies on.
     check_types(config)
     check_numbers(config)
-    check_folders(data, train)
+    check_names(config)
     check_photos(data)
     check_sizes(data, model)
     check_transform(model, train)

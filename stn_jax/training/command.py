@@ -14,6 +14,7 @@ import tyro
 
 import stn_jax.config
 from stn_jax.config import Config, ConfigError
+from stn_jax.config.checks.names import refuse_unnamed
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,7 +82,11 @@ def parse(arguments: list[str]) -> Command:
     """
     chosen = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     chosen.add_argument("--config", type=Path, nargs="?")
-    path = chosen.parse_known_args(arguments)[0].config
+    chosen.add_argument("--workdir", nargs="?")
+    named = chosen.parse_known_args(arguments)[0]
+    # As a path, it would be the current folder.
+    refuse_unnamed("--workdir", named.workdir)
+    path = named.config
     options, others, about = Config(), arguments, ""
     if path is not None:
         get_config = stn_jax.config.read_file(path)
