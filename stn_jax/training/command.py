@@ -19,7 +19,7 @@ from stn_jax.config.checks.names import refuse_unnamed
 
 @dataclasses.dataclass(frozen=True)
 class Cluster:
-    """Processes that train together; not needed under SLURM and Kubernetes, which say it."""
+    """Processes that train together; not needed under srun and Kubernetes, which say it."""
 
     coordinator: str | None = None
     """HOST:PORT at which process 0 can be reached."""

@@ -20,7 +20,7 @@ def join_cluster(
     """Joins the other processes of the job, where there are any; call it before using JAX.
 
     Args:
-      coordinator: HOST:PORT of process 0; None under SLURM and Kubernetes, which JAX asks itself.
+      coordinator: HOST:PORT of process 0; None under srun and Kubernetes, which JAX asks itself.
       processes: how many there are.
       process: which one this is.
 
@@ -32,7 +32,8 @@ def join_cluster(
         raise ConfigError(
             "--cluster.coordinator, --cluster.processes and --cluster.process go together"
         )
-    tasks = int(os.environ.get("SLURM_NTASKS", "1"))
+    # Of what srun started; SLURM_NTASKS is the whole allocation's, also where srun was not used.
+    tasks = int(os.environ.get("SLURM_STEP_NUM_TASKS", "1"))
     if any(given) or tasks > 1 or "JOB_COMPLETION_INDEX" in os.environ:
         jax.distributed.initialize(
             coordinator, processes, process, heartbeat_timeout_seconds=_HEARTBEAT_SECONDS

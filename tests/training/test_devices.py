@@ -123,14 +123,15 @@ def test_batch_that_cannot_be_divided(monkeypatch, batch_size, accumulate, messa
     ("environment", "arguments", "joins"),
     [
         ({}, (), False),
-        ({"SLURM_NTASKS": "1"}, (), False),
-        ({"SLURM_NTASKS": "8"}, (), True),
+        ({"SLURM_NTASKS": "8"}, (), False),
+        ({"SLURM_NTASKS": "8", "SLURM_STEP_NUM_TASKS": "1"}, (), False),
+        ({"SLURM_NTASKS": "8", "SLURM_STEP_NUM_TASKS": "8"}, (), True),
         ({"JOB_COMPLETION_INDEX": "0"}, (), True),
         ({}, ("host:1234", 2, 1), True),
     ],
 )
 def test_a_job_is_joined_where_there_is_one(monkeypatch, environment, arguments, joins):
-    for name in ("SLURM_NTASKS", "JOB_COMPLETION_INDEX"):
+    for name in ("SLURM_NTASKS", "SLURM_STEP_NUM_TASKS", "JOB_COMPLETION_INDEX"):
         monkeypatch.delenv(name, raising=False)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
