@@ -317,6 +317,7 @@ class Trainer:
         return True
 
     def _log(self, step: int, window: Window) -> None:
+        self._best.check()
         self._checkpoints.check()
         means = window.close(self._watch)
         self._reporter.log(step, {f"train/{name}": value for name, value in means.items()})
@@ -373,6 +374,9 @@ class Trainer:
         if self._config.stop_on_collapse and self._collapse.failing and not finished:
             self._checkpoints.wait()
             return self._checkpoints.latest or 0
+        # The checkpoint says which evaluation was the best: a run that goes on from it never saves
+        # those weights again.
+        self._best.wait()
         self._checkpoints.save(step, self.state, dataclasses.asdict(self._progress))
         self._reporter.saved(step)
         return step

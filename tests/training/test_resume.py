@@ -1,6 +1,7 @@
 """An interrupted run equals the uninterrupted one, to the last bit."""
 
 import dataclasses
+import errno
 import json
 import shutil
 import signal
@@ -22,9 +23,11 @@ from tiny_runs import (
 import stn_jax
 from stn_jax.data.builder import prepare
 from stn_jax.data.pipeline import train_batches, train_dataset
-from stn_jax.training.checkpoint import restore_best, restore_last
+from stn_jax.training.checkpoint import CheckpointStore, restore_best, restore_last
+from stn_jax.training.errors import CheckpointError
 from stn_jax.training.progress import Progress
 from stn_jax.training.reporter import Reporter
+from stn_jax.training.workdir import steps_in
 
 
 @pytest.fixture(scope="module")
@@ -145,6 +148,47 @@ def test_a_run_killed_after_better_evaluations_than_its_last_checkpoints_goes_on
     assert stn_jax.train(config, tmp_path).finished
     assert restore_best(tmp_path).step == best.step == 4
     assert_same_bits(restore_best(tmp_path).variables, best.variables)
+
+
+def test_a_checkpoint_knows_of_no_best_weights_that_are_not_on_the_disk(
+    config, tmp_path, monkeypatch
+):
+    finish, save, found = CheckpointStore._finish, CheckpointStore.save, []
+
+    def slow(store, step):
+        if store._folder.name == "best":
+            threading.Event().wait(0.3)
+        finish(store, step)
+
+    def watched(store, step, tree, notes):
+        if "best_step" in notes:
+            found.append((tmp_path / "best" / str(notes["best_step"]) / "SHA256SUMS").is_file())
+        save(store, step, tree, notes)
+
+    monkeypatch.setattr(CheckpointStore, "_finish", slow)
+    monkeypatch.setattr(CheckpointStore, "save", watched)
+    stn_jax.train(with_train(config, steps=2, eval_every=1, checkpoint_every=1), tmp_path)
+    assert found == [True, True]
+
+
+@pytest.mark.parametrize(("checkpoint_every", "reached"), [(5, 5), (1000, None)])
+def test_best_weights_that_could_not_be_saved_end_the_run_before_it_counts_on_them(
+    config, tmp_path, monkeypatch, checkpoint_every, reached
+):
+    finish = CheckpointStore._finish
+
+    def full(store, step):
+        if store._folder.name == "best":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        finish(store, step)
+
+    config = with_train(config, checkpoint_every=checkpoint_every)
+    with monkeypatch.context() as patch:
+        patch.setattr(CheckpointStore, "_finish", full)
+        with pytest.raises(CheckpointError, match=r"best .*No space left"):
+            stn_jax.train(config, tmp_path)
+    assert max(steps_in(tmp_path / "checkpoints"), default=None) == reached
+    assert metrics(tmp_path)[-1]["step"] < 20, "not only with the next best weights"
 
 
 def test_frames_of_a_run_without_a_checkpoint_are_taken_back(config, tmp_path):
