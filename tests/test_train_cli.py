@@ -8,7 +8,7 @@ import pytest
 
 import stn_jax.config
 from stn_jax import cli
-from stn_jax.training import command
+from stn_jax.training import command, loop
 
 ROOT = Path(__file__).parents[1]
 DERM = str(ROOT / "configs" / "derm.py")
@@ -144,6 +144,17 @@ def test_bad_command_lines_are_explained(monkeypatch, capsys, arguments, message
     captured = capsys.readouterr()
     assert message in captured.err + captured.out
     assert "Traceback" not in captured.err + captured.out
+
+
+@pytest.mark.parametrize(
+    ("step", "said"),
+    [(0, "stopped before the first checkpoint"), (7, "stopped and saved at step 7")],
+)
+def test_a_run_that_was_stopped_says_what_it_kept(monkeypatch, capsys, tmp_path, step, said):
+    outcome = loop.Outcome(step=step, finished=False, workdir=tmp_path)
+    monkeypatch.setattr(loop, "train", lambda config, workdir: outcome)
+    assert run(monkeypatch, "--config", DERM) == 0
+    assert capsys.readouterr().out.startswith(f"{said}; go on with the same command:\n")
 
 
 SMALL = (

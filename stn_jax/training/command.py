@@ -61,7 +61,7 @@ def main() -> int:
         print(f"finished after {outcome.step} steps")
         print(f"evaluate: {command_for(outcome.workdir, 'evaluate.py')}")
     else:
-        at = f"and saved at step {outcome.step}" if outcome.step else "before the first step"
+        at = f"and saved at step {outcome.step}" if outcome.step else "before the first checkpoint"
         print(f"stopped {at}; go on with the same command:")
         print(f"  python {shlex.join(sys.argv)}")
     return 0

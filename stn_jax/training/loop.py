@@ -225,9 +225,8 @@ class Trainer:
             if save or finished or stopping:
                 kept = self._save(step, finished=finished)
         if kept < step:
-            self._reporter.say(
-                f"step {step} looks collapsed and is not saved; the last checkpoint is {kept}'s"
-            )
+            last = f"the last checkpoint is {kept}'s" if kept else "there is no checkpoint yet"
+            self._reporter.say(f"step {step} looks collapsed and is not saved; {last}")
         return Outcome(step=kept, finished=finished, workdir=self._workdir)
 
     def _jit(self, function: Callable[..., Any]) -> Callable[..., Any]:

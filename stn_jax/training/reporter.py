@@ -142,5 +142,11 @@ class Reporter:
         if not done or step >= self._steps:
             return ""
         seconds = (now - self._started) / done * (self._steps - step)
-        left = f"about {seconds / 60:.0f} min" if seconds > 90 else f"{seconds:.0f} s"
-        return f"  {left} left"
+        return f"  {_duration(seconds)} left"
+
+
+def _duration(seconds: float) -> str:
+    """Says it in the unit in which it is read at a glance: a run may take days."""
+    if seconds > 100 * 60:
+        return f"about {seconds / 3600:.1f} h"
+    return f"about {seconds / 60:.0f} min" if seconds > 90 else f"{seconds:.0f} s"

@@ -1,4 +1,5 @@
 import os
+import re
 import signal
 
 import numpy as np
@@ -107,7 +108,9 @@ def test_collapse_stops_at_the_last_healthy_checkpoint(collapsing, tmp_path):
     assert step == first_bad - 1
 
 
-def test_an_interruption_during_a_collapse_saves_nothing_of_it(collapsing, tmp_path, monkeypatch):
+def test_an_interruption_during_a_collapse_saves_nothing_of_it(
+    collapsing, tmp_path, monkeypatch, capsys
+):
     config = with_train(collapsing, stop_on_collapse=True, collapse_steps=6)
     with pytest.raises(CollapseError) as whole:
         stn_jax.train(config, tmp_path / "whole")
@@ -123,7 +126,12 @@ def test_an_interruption_during_a_collapse_saves_nothing_of_it(collapsing, tmp_p
     with monkeypatch.context() as patch:
         patch.setattr(loop.Trainer, "_log", stop_there)
         outcome = stn_jax.train(config, tmp_path / "parts")
+        asked.clear()
+        unsaved = stn_jax.train(with_train(config, checkpoint_every=1000), tmp_path / "none")
     assert (outcome.finished, outcome.step) == (False, healthy)
+    assert (unsaved.finished, unsaved.step) == (False, 0)
+    said = re.findall(r"looks collapsed and is not saved; (.*)\n", capsys.readouterr().out)
+    assert said == [f"the last checkpoint is {healthy}'s", "there is no checkpoint yet"]
     with pytest.raises(CollapseError) as parts:
         stn_jax.train(config, tmp_path / "parts")
     assert str(parts.value) == str(whole.value)

@@ -64,6 +64,19 @@ def test_a_line_says_how_it_goes_and_how_long_it_takes(tmp_path, clock):
     ]
 
 
+@pytest.mark.parametrize(
+    ("seconds_a_step", "left"),
+    [(0.1, "about 2 min"), (6.0, "about 95 min"), (26.0, "about 6.9 h")],
+)
+def test_the_time_left_is_said_in_a_unit_that_fits(tmp_path, clock, seconds_a_step, left):
+    console = printed()
+    with Reporter(tmp_path, steps=1000, console=console) as reporter:
+        reporter.start(0)
+        clock[0] += 50 * seconds_a_step
+        reporter.log(50, VALUES)
+    assert console.file.getvalue().endswith(f"  {left} left\n")
+
+
 def test_a_terminal_gets_a_bar_over_the_whole_run(tmp_path):
     console = printed(terminal=True)
     with Reporter(tmp_path, steps=1000, console=console) as reporter:
