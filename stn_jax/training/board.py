@@ -30,7 +30,8 @@ class Board:
     def __init__(self, folder: Path, *, step: int):
         """Opens a file; what an earlier one holds from `step` on is taken back."""
         folder.mkdir(parents=True, exist_ok=True)
-        name = f"events.out.tfevents.{time.time():.0f}.{socket.gethostname()}"
+        # Ordered by time, and another one than that of a run that ended in the same second.
+        name = f"events.out.tfevents.{time.time_ns()}.{socket.gethostname()}"
         self._writer = RecordWriter(str(folder / name))
         self._flush_at = time.monotonic() + _SECONDS
         self._write(Event(step=step, file_version="brain.Event:2"))

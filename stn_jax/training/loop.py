@@ -272,10 +272,10 @@ class Trainer:
                     data=self._data,
                 )
                 self._reporter.say(sentence)
+        step = int(self.state.step)
+        self._reporter.drop_after(step)
         if is_main():
-            drop_metrics_after(
-                self._workdir, int(self.state.step), evaluated=self._progress.evaluated
-            )
+            drop_metrics_after(self._workdir, step, evaluated=self._progress.evaluated)
 
     def _batches(self, start: int) -> Batches:
         batches = to_devices(train_batches(self._order, start=start), self._batch_sharding)

@@ -46,6 +46,7 @@ class Reporter:
         self._steps = steps
         self._console = console or _Console(soft_wrap=True, highlight=False, quiet=not is_main())
         self._board: Board | None = None
+        self._board_from = 0
         self._shown: dict[str, float] = {}
         self._wait = _FIRST_WAIT
         self._started = self._last_line = time.monotonic()
@@ -79,6 +80,10 @@ class Reporter:
         """Prints one line, above the bar if there is one."""
         self._console.print(text, markup=False)
 
+    def drop_after(self, step: int) -> None:
+        """Takes back what a killed run sent to TensorBoard after `step`, its last checkpoint's."""
+        self._board_from = step + 1 if step else 0
+
     def start(self, step: int) -> None:
         """Shows the bar; the time left counts from here."""
         self._start = step
@@ -99,7 +104,7 @@ class Reporter:
         if not is_main():
             return
         append_metrics(self._workdir, {"step": step, **values})
-        self._to_board(step).add_scalars(step, values)
+        self._open_board().add_scalars(step, values)
         self._show(values)
         if self._console.is_terminal:
             return
@@ -118,14 +123,13 @@ class Reporter:
     ) -> None:
         """Sends crops, pixels 0 to 255, and their theta to TensorBoard."""
         pixels = np.clip(crops, 0, 255).astype(np.uint8)
-        self._to_board(step).add_images(step, "crops", pixels)
+        self._open_board().add_images(step, "crops", pixels)
         rows = (np.array2string(each, precision=3, suppress_small=True) for each in theta)
-        self._to_board(step).add_text(step, "theta", "```\n" + "\n\n".join(rows) + "\n```")
+        self._open_board().add_text(step, "theta", "```\n" + "\n\n".join(rows) + "\n```")
 
-    def _to_board(self, step: int) -> Board:
+    def _open_board(self) -> Board:
         if self._board is None:
-            # What a killed run wrote from this step on is taken back.
-            self._board = Board(self._workdir / "tensorboard", step=step)
+            self._board = Board(self._workdir / "tensorboard", step=self._board_from)
         return self._board
 
     def _show(self, values: Mapping[str, float]) -> None:

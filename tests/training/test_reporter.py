@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 from tensorboardX.record_writer import RecordWriter
+from tiny_runs import sessions
 
 from stn_jax.training import board
 from stn_jax.training import reporter as reporter_module
@@ -110,6 +111,19 @@ def test_tensorboard_gets_scalars_crops_and_theta(tmp_path):
     content = events.read_bytes()
     for tag in (b"train/loss", b"crops", b"theta"):
         assert tag in content
+
+
+def test_tensorboard_takes_back_what_came_after_the_last_checkpoint_and_no_more(tmp_path):
+    for step, done in ((0, [0, 10, 20]), (10, [10, 17])):
+        with Reporter(tmp_path, steps=30, console=printed()) as reporter:
+            reporter.drop_after(step)
+            for each in done:
+                reporter.log(each, {"train/loss": 0.5})
+    # From a session's first step on, TensorBoard forgets what the sessions before it hold.
+    assert [(first, [step for step, _ in events]) for first, events in sessions(tmp_path)] == [
+        (0, [0, 10, 20]),
+        (11, [10, 17]),
+    ]
 
 
 def test_tensorboard_says_at_once_that_the_disk_is_full(tmp_path, monkeypatch):

@@ -14,6 +14,7 @@ from tiny_runs import (
     assert_same_bits,
     finish,
     metrics,
+    sessions,
     start_program,
     tiny_config,
     with_train,
@@ -118,6 +119,7 @@ def test_an_interrupted_evaluation_is_made_up_for(whole, config, tmp_path, monke
     assert not any("val/loss" in line for line in metrics(tmp_path))
     assert stn_jax.train(config, tmp_path).finished
     assert metrics(tmp_path) == metrics(whole)
+    assert [first for first, _ in sessions(tmp_path)] == [0, 11]
     assert_same_bits(restore_last(tmp_path)[1], restore_last(whole)[1])
 
 

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from tensorboardX.proto.event_pb2 import Event
 
 import stn_jax.config
 from stn_jax.config import (
@@ -68,6 +70,22 @@ def metrics(workdir: Path) -> list[dict[str, Any]]:
     lines = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
     clock = ("train/photos_per_second", "train/input_stall")
     return [{name: v for name, v in line.items() if name not in clock} for line in lines]
+
+
+def sessions(workdir: Path) -> list[tuple[int, list[tuple[int, str]]]]:
+    """What TensorBoard reads: for each session its first step, and (step, tag) of its events."""
+    found = []
+    for path in sorted((workdir / "tensorboard").iterdir()):
+        content, start, events = path.read_bytes(), 0, []
+        while start < len(content):
+            # Length, its sum, the event, its sum.
+            (length,) = struct.unpack_from("<Q", content, start)
+            events.append(Event.FromString(content[start + 12 : start + 12 + length]))
+            start += 12 + length + 4
+        (first,) = (event.step for event in events if event.HasField("session_log"))
+        tags = [(event.step, value.tag) for event in events for value in event.summary.value]
+        found.append((first, tags))
+    return found
 
 
 def assert_same_bits(one: Any, other: Any) -> None:
