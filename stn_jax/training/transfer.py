@@ -1,6 +1,7 @@
 """Starts a run from the weights of another."""
 
 from collections.abc import Sequence
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -8,13 +9,16 @@ import jax
 from jaxtyping import PyTree
 
 from stn_jax.config import ConfigError, DataConfig
+from stn_jax.config.errors import flag
 from stn_jax.training.checkpoint import restore_best
 from stn_jax.training.errors import WorkdirError
 from stn_jax.training.state import TrainState
 from stn_jax.training.workdir import read_run
 
 _DIVISION = ("val_size", "test_size", "folds", "fold", "split_seed", "duplicates")
-"""Options that say which photo is for training."""
+"""Options that say which photo of a folder is for training."""
+_GENERATED_DIVISION = ("synthetic.train", "synthetic.val")
+"""The same for generated photos: they are made in a row, of which the test has the end."""
 
 
 def start_from(
@@ -72,15 +76,23 @@ def start_from(
 
 def _check_division(ours: DataConfig, theirs: DataConfig, other: str | Path) -> None:
     """Refuses weights that may have learned from photos of this run's validation or test."""
-    if ours.root is None or theirs.root is None:
+    if not _same_photos(ours, theirs):
         return
-    differing = [name for name in _DIVISION if getattr(ours, name) != getattr(theirs, name)]
-    if differing and Path(ours.root).resolve() == Path(theirs.root).resolve():
-        options = ", ".join(f"--data.{name.replace('_', '-')}" for name in differing)
+    division = _GENERATED_DIVISION if ours.root is None else _DIVISION
+    differing = [name for name in division if attrgetter(name)(ours) != attrgetter(name)(theirs)]
+    if differing:
+        options = ", ".join(flag("data", name) for name in differing)
         raise ConfigError(
             f"--train.init-from {other}: it divided the same photos otherwise ({options}), so its "
             "weights may have learned from this run's test. Divide them alike"
         )
+
+
+def _same_photos(ours: DataConfig, theirs: DataConfig) -> bool:
+    if ours.root is None or theirs.root is None:
+        made = attrgetter("root", "photo_size", "synthetic.kind", "synthetic.seed")
+        return made(ours) == made(theirs)
+    return Path(ours.root).resolve() == Path(theirs.root).resolve()
 
 
 def _placed(value: jax.Array, like: jax.Array) -> jax.Array:

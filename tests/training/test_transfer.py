@@ -119,6 +119,23 @@ def test_weights_that_may_know_the_test_are_refused(other, tmp_path):
     start(fresh(2), workdir, classes=CLASSES, data=elsewhere)
 
 
+def test_weights_that_may_know_the_generated_test_are_refused(other):
+    data = tiny_config().data
+
+    def with_made(**made):
+        return dataclasses.replace(data, synthetic=dataclasses.replace(data.synthetic, **made))
+
+    # Photo 64, of their validation, and those after it would be of this run's training ...
+    for changed in ({"train": 65}, {"val": 11}):
+        (name,) = changed
+        with pytest.raises(ConfigError, match=rf"otherwise \(--data\.synthetic\.{name}\)"):
+            start(fresh(2), other, classes=CLASSES, data=with_made(**changed))
+    # ... but no photo of a longer test, and none of others.
+    start(fresh(2), other, classes=CLASSES, data=with_made(test=9))
+    start(fresh(2), other, classes=CLASSES, data=with_made(train=65, seed=1))
+    start(fresh(2), other, classes=CLASSES, data=with_made(train=65, kind="lesions"))
+
+
 def test_a_run_starts_there_and_resumes_as_itself(other, tmp_path, capsys):
     shutil.copytree(other, tmp_path / "gone")
     config = with_train(tiny_config(steps=2), init_from=str(tmp_path / "gone"))
