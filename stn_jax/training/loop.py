@@ -336,22 +336,22 @@ class Trainer:
 
     def _validate(self, step: int, stop: StopSignal) -> None:
         """Evaluates the whole validation split, unless asked to stop meanwhile."""
-        values = self._evaluate("val", stop)
+        values = self._evaluate(stop)
         if values is None:
             return
         self._reporter.log(step, {f"val/{name}": value for name, value in values.items()})
         if self._progress.record(step, values["loss"], min_change=self._config.min_change):
             self._best.save(step, self.state.variables, {"val_loss": values["loss"]})
 
-    def _evaluate(self, split: str, stop: StopSignal) -> dict[str, float] | None:
-        """Means over every photo of a split, each counted once; None when asked to stop.
+    def _evaluate(self, stop: StopSignal) -> dict[str, float] | None:
+        """Means over every validation photo, each counted once; None when asked to stop.
 
         Where training draws the classes equally often, they count equally here, too: the loss that
         chooses the best weights is then the one that was trained for.
         """
         totals: dict[str, float] = {}
         batches = eval_batches(
-            self._dataset.splits[split], batch_size=self._config.batch_size, shard=self._shard
+            self._dataset.splits["val"], batch_size=self._config.batch_size, shard=self._shard
         )
         for batch in to_devices(batches, self._batch_sharding):
             sums = jax.device_get(self._eval_step(self.state.variables, batch))
