@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from stn_jax.data.folder import TABLE
 from stn_jax.data.photo import Photo, PhotoError, to_image
 from stn_jax.evaluation.predictor import CHUNK, Prediction, Predictor
 
@@ -13,7 +14,10 @@ _LONGEST_STEM = 200
 
 
 def list_files(names: Sequence[str], stdin: Iterable[str]) -> Iterator[str]:
-    """Files behind names: a folder stands for the files in it, `-` for the names on `stdin`."""
+    """Files behind names: a folder stands for its photos, `-` for the names on `stdin`.
+
+    The photos of a folder are all files in it but hidden ones and the table of their labels.
+    """
     for name in names:
         if name == "-":
             yield from list_files([line.rstrip("\r\n") for line in stdin if line.strip()], ())
@@ -22,7 +26,7 @@ def list_files(names: Sequence[str], stdin: Iterable[str]) -> Iterator[str]:
             yield from (
                 str(path)
                 for path in sorted(Path(name).rglob("*"))
-                if path.is_file() and not path.name.startswith(".")
+                if path.is_file() and not path.name.startswith(".") and path.name != TABLE
             )
         else:
             yield name

@@ -111,6 +111,10 @@ from stn_jax.config import (
             {"train": TrainConfig(zoom_schedule=ZoomScheduleConfig(low=0.0))},
             "--train.zoom-schedule.low 0.0 must be above 0",
         ),
+        (
+            {"data": DataConfig(test_size=2.5)},
+            "--data.test-size 2.5 must be a share below 1 or a whole number of photos",
+        ),
         ({"data": DataConfig(val_size=math.nan)}, "--data.val-size nan must be at least 0"),
         (
             {

@@ -34,11 +34,12 @@ def photos(tmp_path):
         Image.fromarray(pixels).save(folder / f"{i}.png")
     (folder / "3-letter.jpg").write_text("Dear doctor")
     (folder / ".hidden").write_text("")
+    (folder / "photos.csv").write_text("file,label\n0.png,a\n")
     return folder
 
 
 def test_folders_and_lists_stand_for_files(photos):
-    names = [str(path) for path in sorted(photos.iterdir()) if path.name != ".hidden"]
+    names = [str(path) for path in sorted(photos.iterdir()) if path.suffix in (".png", ".jpg")]
     assert list(list_files([str(photos)], ())) == names
     listed = [f"{names[0]}\r\n", "\r\n", f"{photos}\n"]
     assert list(list_files(["-", "x.jpg"], listed)) == [names[0], *names, "x.jpg"]

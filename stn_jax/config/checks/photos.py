@@ -1,12 +1,13 @@
 """Which photos can be asked for."""
 
-from stn_jax.config.errors import ConfigError
+from stn_jax.config.errors import ConfigError, flag
 from stn_jax.config.options import MOST_MEGAPIXELS, DataConfig, ScinConfig
 
 
 def check_photos(data: DataConfig) -> None:
-    """Refuses limits of files, tests and cases that no photos can meet."""
+    """Refuses limits of files, sizes of splits, tests and cases that no photos can meet."""
     _check_files(data)
+    _check_held_out(data)
     _check_folds(data)
     _check_cases(data.scin)
 
@@ -21,6 +22,15 @@ def _check_files(data: DataConfig) -> None:
         raise ConfigError(f"--data.max-file-megabytes {data.max_file_megabytes} must be positive")
     if not 0 <= data.max_refused <= 1:
         raise ConfigError(f"--data.max-refused {data.max_refused} must be in [0, 1]")
+
+
+def _check_held_out(data: DataConfig) -> None:
+    for option in ("val_size", "test_size"):
+        size = getattr(data, option)
+        if size >= 1 and size % 1:
+            raise ConfigError(
+                f"{flag('data', option)} {size} must be a share below 1 or a whole number of photos"
+            )
 
 
 def _check_folds(data: DataConfig) -> None:
