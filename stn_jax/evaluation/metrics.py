@@ -227,12 +227,10 @@ def reliability(
     found = []
     for index in range(bins):
         inside = which == index
-        n, right = int(inside.sum()), int(correct[inside].sum())
-        mean = float(confidence[inside].mean()) if n else None
+        right = rate(correct[inside], groups[inside])
+        mean = float(confidence[inside].mean()) if right.of else None
         low, high = float(edges[index]), float(edges[index + 1])
-        found.append(
-            ReliabilityBin(low, high, n, right, mean, rate(correct[inside], groups[inside]))
-        )
+        found.append(ReliabilityBin(low, high, right.of, right.count, mean, right))
     return found
 
 

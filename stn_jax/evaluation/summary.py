@@ -78,12 +78,15 @@ def accepted_from(table: PredictionTable, threshold: float) -> dict:
 
 
 def _accepted(table: PredictionTable, accepted: Bool[np.ndarray, " photo"]) -> dict:
-    n, right = int(accepted.sum()), int(table.correct[accepted].sum())
-    interval = rate(table.correct[accepted], table.group[accepted])
-    if not n:
-        interval = dataclasses.replace(interval, reason="no photo is accepted")
-    coverage = n / len(table) if len(table) else None
-    return {"accepted": n, "correct": right, "coverage": coverage, "accuracy": interval.to_json()}
+    right = rate(table.correct[accepted], table.group[accepted])
+    if not right.of:
+        right = dataclasses.replace(right, reason="no photo is accepted")
+    return {
+        "accepted": right.of,
+        "correct": right.count,
+        "coverage": right.of / len(table) if len(table) else None,
+        "accuracy": right.to_json(),
+    }
 
 
 def _per_class(table: PredictionTable, confusion: np.ndarray, repeats: int) -> dict:
@@ -277,12 +280,8 @@ def paired(
     test = {"ours_only": ours_only, "theirs_only": theirs_only, "p": p}
     if p is None:
         test["reason"] = "both are right on the same photos"
-    correct = int(theirs.sum())
-    return {
-        "correct": correct,
-        "accuracy": rate(theirs, groups).to_json(),
-        "mcnemar": test,
-    }
+    right = rate(theirs, groups)
+    return {"correct": right.count, "accuracy": right.to_json(), "mcnemar": test}
 
 
 def _lesion(table: PredictionTable, located: Bool[np.ndarray, " photo"]) -> dict | None:
@@ -315,11 +314,11 @@ def _slices(table: PredictionTable) -> dict:
 
 
 def _slice(table: PredictionTable, members: Bool[np.ndarray, " photo"]) -> dict:
-    n, right = int(members.sum()), int(table.correct[members].sum())
+    right = rate(table.correct[members], table.group[members])
     return {
-        "n": n,
-        "correct": right,
-        "accuracy": rate(table.correct[members], table.group[members]).to_json(),
+        "n": right.of,
+        "correct": right.count,
+        "accuracy": right.to_json(),
         "accepted": int(table.accepted[members].sum()),
     }
 
