@@ -32,11 +32,7 @@ from stn_jax.evaluation.summary import summarise
 from stn_jax.evaluation.table import PredictionTable, TableError, read_table, write_table
 from stn_jax.evaluation.tabulate import tabulate
 from stn_jax.evaluation.written import METRICS, PREDICTIONS, VALIDATION, folder_of
-from stn_jax.training.workdir import (
-    Run,
-    read_metrics,
-    write_atomically,
-)
+from stn_jax.training.workdir import Run, read_metrics, write_atomically
 
 OTHER_SPLITS = ("val", "train")
 

@@ -47,11 +47,10 @@ def _of_each_number(
     values: Sequence[str], numbers: Float[np.ndarray, " photo"]
 ) -> dict[str, Bool[np.ndarray, " photo"]]:
     """Photos of each number, by the shortest way it is written; what is none comes last."""
-    found = {}
+    found, texts = {}, np.array(values, object)
     for number in np.unique(numbers[np.isfinite(numbers)]):
         members = numbers == number
-        written = np.array(values, object)[members]
-        found[min(written, key=lambda text: (len(text), text))] = members
+        found[min(texts[members], key=lambda text: (len(text), text))] = members
     return found | _unknown(np.isnan(numbers))
 
 

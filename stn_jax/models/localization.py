@@ -164,7 +164,7 @@ class LocalizationNet(nn.Module):
         if self.transform != "attention":
             if scale is not None:
                 raise ValueError(
-                    f"scale is read by attention and by heat maps alone, not by a dense head of "
+                    "scale is read by attention and by heat maps alone, not by a dense head of "
                     f"{self.transform} maps"
                 )
             return self._map(hidden)
