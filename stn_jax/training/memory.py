@@ -1,10 +1,18 @@
-"""What a step needs of a device's memory, from the compiler's own analysis."""
+"""What a step needs of a device's memory, from the compiler's own analysis, and what there is."""
 
 import os
+from pathlib import Path
 
 import jax
 from jax.stages import Compiled
 from jaxtyping import PyTree
+
+_LIMITS = (
+    Path("/sys/fs/cgroup/memory.max"),
+    Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
+)
+"""Where a container finds what it may use, by the second and the first version of cgroups. Where
+that is not limited, the second says a word, the first a number beyond any memory."""
 
 
 def step_bytes(compiled: Compiled) -> int:
@@ -25,8 +33,14 @@ def accelerator_bytes() -> int | None:
 
 def device_bytes() -> int:
     """Memory that each of this process's devices has; on a CPU they share the machine's."""
+    return accelerator_bytes() or machine_bytes() // jax.local_device_count()
+
+
+def machine_bytes() -> int:
+    """The machine's memory, or what the container that this runs in may use of it."""
     machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return accelerator_bytes() or machine // jax.local_device_count()
+    limits = [path.read_text().strip() for path in _LIMITS if path.is_file()]
+    return min([machine, *(int(limit) for limit in limits if limit.isdigit())])
 
 
 def largest_batch(

@@ -1,3 +1,4 @@
+import os
 import types
 from pathlib import Path
 
@@ -66,3 +67,16 @@ def test_the_paper_fits_its_card():
 
 def test_a_device_has_memory():
     assert memory.device_bytes() > 1e8
+
+
+@pytest.mark.parametrize(
+    ("limit", "available"),
+    [("5000000\n", 5_000_000), ("max\n", None), ("9223372036854771712\n", None), (None, None)],
+)
+def test_a_container_has_what_it_may_use(monkeypatch, tmp_path, limit, available):
+    physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    told = tmp_path / "memory.max"
+    if limit is not None:
+        told.write_text(limit)
+    monkeypatch.setattr(memory, "_LIMITS", (told, tmp_path / "absent"))
+    assert memory.machine_bytes() == (available or physical)
