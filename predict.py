@@ -19,8 +19,8 @@ class Command:
     """
 
     photos: tyro.conf.Positional[tuple[str, ...]]
-    """Photos; folders stand for every file in them but photos.csv, and - for a list of names, a
-    line each, on standard input."""
+    """Photos; folders stand for the photos in them and in their folders, and - for a list of names,
+    a line each, on standard input."""
     workdir: Path
     """Folder of the run."""
     crops: Path | None = None

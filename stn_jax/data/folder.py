@@ -35,8 +35,8 @@ EXPECTED = (
     "expected one sub-folder for each class with photos in it (ROOT/psoriasis/a.jpg), or train/, "
     f"val/ and test/ with such sub-folders, or a table {TABLE} with columns file and label"
 )
-# Files that people and programs leave beside photos. Everything else in a class folder is taken
-# for a photo and, if it is none, reported as refused.
+# Files that people and programs leave beside photos. Everything else is taken for a photo and, if
+# it is none, reported as refused.
 _DOCUMENTS = {".doc", ".docx", ".log", ".md", ".pdf", ".txt"}
 _TABLES = {".csv", ".db", ".npy", ".npz", ".tsv", ".xls", ".xlsx"}
 _SETTINGS = {".ini", ".json", ".xml", ".xmp", ".yaml", ".yml"}
@@ -105,6 +105,18 @@ def list_photos(root: str | os.PathLike) -> Listing:
                 "spellings: merge them, or rename one"
             )
     return listing
+
+
+def find_photos(folder: str | os.PathLike) -> list[str]:
+    """Files in a folder and the folders in it, sorted, but hidden ones and those beside photos.
+
+    Raises:
+      DataError: when a folder may not be read.
+    """
+    with explained():
+        return [
+            str(path) for path in _walk(Path(folder)) if path.is_file() and not _is_sidecar(path)
+        ]
 
 
 @contextlib.contextmanager
@@ -183,7 +195,7 @@ def _list_class(root: Path, folder: Path, split: str) -> Listing:
     entries, refused, ignored = [], {}, []
     for path in _walk(folder):
         file = path.relative_to(root).as_posix()
-        if path.suffix.lower() in SIDECARS:
+        if _is_sidecar(path):
             ignored.append(file)
         elif reason := why_not(path, root):
             refused[file] = reason
@@ -369,6 +381,10 @@ def _walk(folder: Path) -> Iterator[Path]:
             yield from _walk(path)
         else:
             yield path
+
+
+def _is_sidecar(path: Path) -> bool:
+    return path.suffix.lower() in SIDECARS
 
 
 def _is_clutter(path: Path) -> bool:

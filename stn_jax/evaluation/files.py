@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from stn_jax.data.folder import TABLE
+from stn_jax.data.folder import find_photos
 from stn_jax.data.photo import Photo, PhotoError, to_image
 from stn_jax.evaluation.predictor import CHUNK, Prediction, Predictor
 
@@ -14,20 +14,17 @@ _LONGEST_STEM = 200
 
 
 def list_files(names: Sequence[str], stdin: Iterable[str]) -> Iterator[str]:
-    """Files behind names: a folder stands for its photos, `-` for the names on `stdin`.
+    """Files behind names: a folder stands for the photos in it, `-` for the names on `stdin`.
 
-    The photos of a folder are all files in it but hidden ones and the table of their labels.
+    Raises:
+      DataError: when a folder may not be read.
     """
     for name in names:
         if name == "-":
             yield from list_files([line.rstrip("\r\n") for line in stdin if line.strip()], ())
         # Unlike Path.is_dir, no for a name that no file can have: its refusal comes later.
         elif os.path.isdir(name):
-            yield from (
-                str(path)
-                for path in sorted(Path(name).rglob("*"))
-                if path.is_file() and not path.name.startswith(".") and path.name != TABLE
-            )
+            yield from find_photos(name)
         else:
             yield name
 

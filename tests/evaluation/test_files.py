@@ -34,7 +34,8 @@ def photos(tmp_path):
         Image.fromarray(pixels).save(folder / f"{i}.png")
     (folder / "3-letter.jpg").write_text("Dear doctor")
     (folder / ".hidden").write_text("")
-    (folder / "photos.csv").write_text("file,label\n0.png,a\n")
+    for beside in ("photos.csv", "Thumbs.db", "desktop.ini", "Notes.TXT"):
+        (folder / beside).write_text("file,label\n0.png,a\n")
     return folder
 
 
