@@ -27,9 +27,9 @@ class SyntheticConfig:
     train: int = 2000
     """Photos to generate for training."""
     val: int = 300
-    """Photos to generate for validation."""
+    """Photos to generate for validation; 0 takes `val_size` of those for training."""
     test: int = 600
-    """Photos to generate for the test."""
+    """Photos to generate for the test; 0 takes `test_size` of those for training."""
     seed: int = 0
     """Seed of the generator; the same seed gives the same photos."""
 

@@ -40,7 +40,7 @@ EXPECTED = (
 _DOCUMENTS = {".doc", ".docx", ".log", ".md", ".pdf", ".txt"}
 _TABLES = {".csv", ".db", ".npy", ".npz", ".tsv", ".xls", ".xlsx"}
 _SETTINGS = {".ini", ".json", ".xml", ".xmp", ".yaml", ".yml"}
-SIDECARS = _DOCUMENTS | _TABLES | _SETTINGS
+_SIDECARS = _DOCUMENTS | _TABLES | _SETTINGS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -384,7 +384,7 @@ def _walk(folder: Path) -> Iterator[Path]:
 
 
 def _is_sidecar(path: Path) -> bool:
-    return path.suffix.lower() in SIDECARS
+    return path.suffix.lower() in _SIDECARS
 
 
 def _is_clutter(path: Path) -> bool:

@@ -468,6 +468,22 @@ def test_without_a_folder_photos_are_generated_and_called_synthetic(tmp_path, ca
     assert resolve_source(data).source == "folder"
 
 
+@pytest.mark.parametrize(
+    ("given", "sizes"),
+    [((40, 0, 6), [34, 6, 6]), ((40, 6, 0), [34, 6, 6]), ((40, 0, 0), [28, 6, 6])],
+)
+def test_splits_without_generated_photos_are_taken_from_the_training(tmp_path, given, sizes):
+    made = dict(zip(("train", "val", "test"), given, strict=True))
+    data = DataConfig(
+        source="synthetic",
+        photo_size=(24, 36),
+        cache_dir=str(tmp_path),
+        synthetic=dataclasses.replace(DataConfig().synthetic, **made),
+    )
+    splits = prepare(data).splits
+    assert [len(splits[split]) for split in ("train", "val", "test")] == sizes
+
+
 def test_real_photos(real_data, tmp_path):
     data = DataConfig(
         root=str(real_data / "isic2016"), photo_size=(105, 158), cache_dir=str(tmp_path / "cache")
