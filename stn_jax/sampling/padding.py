@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array, lax
+from jax import Array
 from jax.custom_derivatives import SymbolicZero
 from jax.typing import ArrayLike
 from jaxtyping import Float
@@ -57,11 +57,12 @@ def _reflect(position: Array, length: int, align_corners: bool) -> Array:
     low, high = (0.0, length - 1.0) if align_corners else (-0.5, length - 0.5)
     if high == low:
         return jnp.zeros_like(position)
+    span = high - low
     near = jnp.abs(position) < FARTHEST_REFLECTION
-    distance = jnp.abs(jnp.where(near, position, 0.0) - low)
-    flips = lax.stop_gradient(jnp.floor(distance / (high - low)))
-    rest = jnp.fmod(distance, high - low)
-    reflected = jnp.where(flips % 2 == 0, rest + low, high - rest)
+    # There and back. The number of turns as a quotient may be rounded to one less, to read the
+    # opposite edge of the image.
+    rest = jnp.fmod(jnp.abs(jnp.where(near, position, 0.0) - low), 2 * span)
+    reflected = jnp.where(rest < span, rest + low, high - (rest - span))
     return jnp.where(near, reflected, 0.0)
 
 

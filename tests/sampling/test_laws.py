@@ -66,6 +66,22 @@ def test_a_shift_by_whole_pixels_is_exact(shift, rng):
     np.testing.assert_array_equal(crop, expected)
 
 
+@pytest.mark.parametrize("align_corners", [False, True])
+def test_reflections_meet_at_the_same_pixel(align_corners):
+    # 82 times the float32 next to 1 / 82, by which XLA would divide, is less than 1.
+    side = 82 + align_corners
+    row = jnp.arange(side, dtype=jnp.float32)[None, None, :, None]
+    edges = np.arange(-9, 10, 2)
+    grid = jnp.stack([jnp.asarray(edges, jnp.float32), jnp.zeros(len(edges))], axis=-1)
+
+    @jax.jit
+    def sample(grid):
+        return grid_sample(row, grid, padding_mode="reflection", align_corners=align_corners)
+
+    expected = np.where(edges % 4 == 1, side - 1, 0)  # 1 is the last pixel's, 3 the first's again
+    np.testing.assert_array_equal(sample(grid[None, None])[0, 0, :, 0], expected)
+
+
 @laws
 @given(images, images, thetas, st.floats(-2, 2, width=16), paddings, st.booleans())
 def test_linear_in_the_image(a, b, theta, factor, padding_mode, antialias):
