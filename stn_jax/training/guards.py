@@ -37,8 +37,9 @@ class CollapseWatch:
       max_outside: largest mean share of the crop that may lie outside the photo.
       min_scale: smallest mean side of a crop, in photo sides.
       max_condition: largest mean ratio of a crop's longest stretch to its shortest.
-      min_spread: smallest spread of the crops over a batch, in photo sides, once it was ten times
-        that: at the start all crops are the same, and that is no collapse.
+      min_spread: smallest spread of the crops over a batch, in photo sides, once they varied.
+      varied: whether the spread was ever ten times that: at the start all crops are the same, and
+        that is no collapse.
     """
 
     patience: int = 50
@@ -46,8 +47,8 @@ class CollapseWatch:
     min_scale: float = 0.05
     max_condition: float = 20.0
     min_spread: float = 1e-4
+    varied: bool = False
     _failed: int = 0
-    _varied: bool = False
 
     @property
     def failing(self) -> bool:
@@ -67,13 +68,13 @@ class CollapseWatch:
         )
 
     def _problem(self, metrics: Mapping[str, Any]) -> str | None:
-        self._varied = self._varied or metrics["spread"] >= 10 * self.min_spread
+        self.varied = self.varied or bool(metrics["spread"] >= 10 * self.min_spread)
         if metrics["outside"] > self.max_outside:
             return f"{metrics['outside']:.0%} of the crop lies outside the photo"
         if metrics["scale"] < self.min_scale:
             return f"the crop is {metrics['scale']:.3f} photo sides wide"
         if metrics["condition"] > self.max_condition:
             return f"the crop is stretched {metrics['condition']:.0f} times more one way"
-        if self._varied and metrics["spread"] < self.min_spread:
+        if self.varied and metrics["spread"] < self.min_spread:
             return "it looks at the same place in every photo"
         return None

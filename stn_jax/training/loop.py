@@ -164,6 +164,7 @@ class Trainer:
         self._train_step = make_train_step(
             model, optimizer, config, look_up=getattr(self._resident, "look_up", None)
         )
+        self._collapse = CollapseWatch(patience=config.train.collapse_steps)
         self._open_checkpoints(like)
         self._restore_or(first_state)
         self._filmstrip = Filmstrip(
@@ -174,7 +175,6 @@ class Trainer:
         )
         if is_main():
             self._filmstrip.drop_after(int(self.state.step))
-        self._collapse = CollapseWatch(patience=config.train.collapse_steps)
 
     def __enter__(self) -> "Trainer":
         return self
@@ -257,6 +257,7 @@ class Trainer:
         restored = self._checkpoints.restore(like)
         if restored is not None:
             step, self.state, notes = restored
+            self._collapse.varied = notes.pop("varied", False)
             self._progress = Progress(**notes)
             best = self._best.newest_notes(after=self._progress.evaluated)
             if best is not None and best[0] <= step:
@@ -376,7 +377,8 @@ class Trainer:
         # The checkpoint says which evaluation was the best: a run that goes on from it never saves
         # those weights again.
         self._best.wait()
-        self._checkpoints.save(step, self.state, dataclasses.asdict(self._progress))
+        notes = {**dataclasses.asdict(self._progress), "varied": self._collapse.varied}
+        self._checkpoints.save(step, self.state, notes)
         self._reporter.saved(step)
         return step
 

@@ -61,6 +61,22 @@ def test_the_identity_at_the_start_is_no_collapse():
         assert watch.check(step, {**HEALTHY, "scale": 1.0, "spread": 0.0}) is None
 
 
+def test_that_crops_varied_is_known_after_an_interruption(config, tmp_path, monkeypatch, capsys):
+    check = CollapseWatch.check
+
+    def seen(watch, step, metrics):
+        spread = metrics["spread"] + 0.1 if step == 1 else 0.0
+        return check(watch, step, {**HEALTHY, "spread": spread})
+
+    monkeypatch.setattr(CollapseWatch, "check", seen)
+    config = with_train(config, collapse_steps=2)
+    stn_jax.train(with_train(config, steps=1), tmp_path)
+    assert restore_last(tmp_path)[2]["varied"] is True
+    stn_jax.train(with_train(config, steps=3), tmp_path)
+    said = capsys.readouterr().out
+    assert re.search("WARNING: step 3: .*it looks at the same place in every photo", said)
+
+
 def test_a_run_that_is_no_longer_finite_stops_before_it_is_saved(config, tmp_path):
     # The first update throws the weights to about 1e30, the second loss overflows.
     config = with_train(config, learning_rate=1e30, checkpoint_every=1, steps=9)
