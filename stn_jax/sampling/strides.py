@@ -92,6 +92,6 @@ def _spline(theta, columns, rows):
         slopes = jnp.asarray((after - before) / (2 * SPLINE_STEP), theta.dtype)
         for image in range(2):
             slope = jnp.dot(theta[:, :, image], slopes, precision=lax.Precision.HIGHEST)
-            slope = slope.reshape(len(theta), len(rows), len(columns))
+            slope = slope.reshape(theta.shape[0], len(rows), len(columns))
             jacobian[image].append((image == output) + slope)
     return jacobian

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax import export
 
 from stn_jax.sampling import affine_grid, grid_sample, spatial_transform, weighted_sum
 
@@ -139,6 +140,21 @@ def test_elsewhere_the_image_gradient_is_one_scatter_of_the_same_values(rng, mon
         lambda *args: weighted_sum._read_at_once(args[0], *args[1]),
     )
     np.testing.assert_allclose(*gradient(photos, cotangent), *want, atol=1e-5)
+
+
+@pytest.mark.parametrize("antialias", [False, True])
+@pytest.mark.parametrize(
+    ("transform", "shape"), [("affine", (2, 3)), ("projective", (3, 3)), ("tps", (4, 2))]
+)
+def test_a_sampler_is_exported_for_any_number_of_photos(transform, shape, antialias):
+    def crop(photos, theta):
+        return spatial_transform(photos, theta, SIZE, transform=transform, antialias=antialias)
+
+    (batch,) = export.symbolic_shape("batch")
+    photos = jax.ShapeDtypeStruct((batch, *PHOTOS[1:]), jnp.uint8)
+    theta = jax.ShapeDtypeStruct((batch, *shape), jnp.float32)
+    (crops,) = export.export(jax.jit(crop))(photos, theta).out_avals
+    assert crops.shape == (batch, *SIZE, 3)
 
 
 @pytest.mark.parametrize("dtype", [jnp.float16, jnp.bfloat16, jnp.uint8, jnp.int32])
