@@ -131,7 +131,8 @@ def _fill_jvp(primals, tangents):
         slopes = jnp.where(jnp.isfinite(colour), colour, 0.0)
         out_dot = out_dot + jnp.stack([covered_dot * -slope for slope in slopes], axis=-1)
     if not isinstance(colour_dot, SymbolicZero):
-        out_dot = out_dot + _outer(1 - covered, colour_dot)
+        # Zeros, so that inside `jax.shard_map` the slope varies over devices as the values do.
+        out_dot = out_dot + _outer(1 - covered, colour_dot) + jnp.zeros_like(values)
     return _fill(values, covered, colour), out_dot
 
 

@@ -81,6 +81,22 @@ def test_gradients_inside_shard_map_are_those_outside(network):
     )
 
 
+def test_the_slope_of_a_fill_value_varies_as_the_photos_do(rng):
+    photos = rng.normal(size=(2, 6, 9, 3)).astype(np.float32)
+    grid = affine_grid(np.tile(2 * np.eye(2, 3, dtype=np.float32), (2, 1, 1)), (4, 5))
+
+    def slope(photos, grid):
+        return jax.jvp(lambda fill: grid_sample(photos, grid, fill_value=fill), (0.0,), (1.0,))[1]
+
+    divided_slope = jax.shard_map(
+        slope,
+        mesh=jax.make_mesh((1,), ("data",), axis_types=(AxisType.Auto,)),
+        in_specs=(PartitionSpec("data"), PartitionSpec()),
+        out_specs=PartitionSpec("data"),
+    )
+    np.testing.assert_array_equal(divided_slope(photos, grid), slope(photos, grid))
+
+
 def test_crops_are_divided_as_the_photos_are(mesh, rng):
     photos = rng.normal(size=(2, 6, 9, 3)).astype(np.float32)
     grid = affine_grid(np.tile(np.eye(2, 3, dtype=np.float32), (2, 1, 1)), (4, 5))
