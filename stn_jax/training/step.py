@@ -55,9 +55,8 @@ def make_train_step(
     Returns:
       (state, batch) -> (state, metrics), where the batch has `photo` [batch, height, width,
       channel] uint8 (with `look_up`, `index` [batch] and `resident` instead) and `label` [batch],
-      and the metrics are scalars: loss, accuracy,
-      gradient_norm, spread (of the crops over the batch, in photo sides), and the means of what
-      `describe_crops` says.
+      and the metrics are scalars: loss, accuracy, gradient_norm, spread (of the crops over the
+      batch, in photo sides), and the means of what `describe_crops` says.
     """
     seed, schedule = config.train.seed, config.train.zoom_schedule
     classify = make_training_forward(model, config.train)
