@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 from jaxtyping import PyTree
 
 from stn_jax.config import ConfigError, DataConfig
@@ -96,7 +97,8 @@ def _same_photos(ours: DataConfig, theirs: DataConfig) -> bool:
 
 
 def _placed(value: jax.Array, like: jax.Array) -> jax.Array:
-    return jax.device_put(value, like.sharding)
+    # By way of the host: devices of other processes have none of what this one has read.
+    return jax.make_array_from_process_local_data(like.sharding, np.asarray(value))
 
 
 def _last_layer(classifier: PyTree) -> str:

@@ -91,6 +91,15 @@ def test_two_processes_equal_one_and_stop_together(config, on_one, tmp_path):
 
 
 @pytest.mark.slow
+def test_two_processes_start_from_the_weights_of_another_run(config, on_one, tmp_path):
+    options = ("--train.steps", "1", "--train.init-from", str(on_one))
+    pair = start_pair(write_config(config, tmp_path), tmp_path / "run", *options)
+    outputs = [finish(process) for process in pair]
+    assert [process.returncode for process in pair] == [0, 0], outputs
+    assert f"started from the weights of {on_one}" in outputs[0]
+
+
+@pytest.mark.slow
 def test_a_killed_process_ends_the_job_and_another_number_of_devices_resumes(config, tmp_path):
     config_file, workdir = write_config(config, tmp_path), tmp_path / "run"
     pair = start_pair(config_file, workdir, "--train.steps", "1000000")
