@@ -221,7 +221,7 @@ class CheckpointStore:
 
     def _failed(self, error: Exception) -> CheckpointError:
         free = shutil.disk_usage(self._folder).free / 1e9
-        reason = str(error).strip().splitlines()[0]
+        reason = (str(error).strip() or repr(error)).splitlines()[0]
         return CheckpointError(
             f"could not save a checkpoint to {self._folder} ({free:.1f} GB free): {reason}. "
             "Earlier checkpoints are intact; make room and run the same command to go on from there"

@@ -224,6 +224,16 @@ def test_failed_save_is_noticed_without_another_save(folder, store, request):
         store.check()
 
 
+def test_a_save_that_failed_without_a_word_is_named(store, monkeypatch):
+    def fail(step):
+        raise TimeoutError
+
+    monkeypatch.setattr(store, "_finish", fail)
+    store.save(4, tree(4), {})
+    with pytest.raises(CheckpointError, match=r"GB free\): TimeoutError\(\)\. Earlier"):
+        store.wait()
+
+
 def test_needed_space_is_checked(tmp_path):
     like = jax.eval_shape(lambda: tree(0))
     assert needed_bytes(like) == 64 * 64 * 4 + 4
