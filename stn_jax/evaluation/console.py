@@ -70,7 +70,7 @@ def _remarks(metrics: Mapping[str, Any]) -> Iterator[str]:
     if before := metrics["model"]["learned_before"]:
         yield f"Before its own photos, it had learned from {learned(before)}."
     if chosen["threshold"] is not None:
-        when = f"Answers from {100 * chosen['threshold']:.1f} % sure on"
+        when = f"Answers from {percent(chosen['threshold'])} sure on"
         if answers_always(chosen["threshold"], metrics["classes"]):
             when = "Answers every photo"
         yield (

@@ -14,6 +14,7 @@ from stn_jax.evaluation import geometry
 from stn_jax.evaluation.figures import STYLE, finish, save
 from stn_jax.evaluation.predictor import Predictor
 from stn_jax.evaluation.table import PredictionTable
+from stn_jax.evaluation.words import percent
 
 TITLES = {
     "surest_right": "Right, and the surest of it",
@@ -97,7 +98,7 @@ def draw_gallery(
 
 def _answer(table: PredictionTable, place: int) -> str:
     called, truly = (table.classes[index] for index in (table.predicted[place], table.label[place]))
-    sure = f"{100 * table.confidence[place]:.1f} % sure"
+    sure = f"{percent(float(table.confidence[place]))} sure"
     said = [f"{called}, {sure}"] if called == truly else [f"{called}, {sure}", f"truly {truly}"]
     return "\n".join(textwrap.fill(line, _TITLE_LETTERS) for line in said)
 

@@ -97,7 +97,7 @@ def _range(interval: Mapping[str, Any]) -> str:
     """An interval in words: "between 69.1 and 80.9 %"."""
     if interval["low"] is None:
         return "interval unknown"
-    return f"between {100 * interval['low']:.1f} and {100 * interval['high']:.1f} %"
+    return f"between {percent(interval['low']).removesuffix(' %')} and {percent(interval['high'])}"
 
 
 def _having_any(slices: Iterable[str], columns: Iterable[str]) -> bool:

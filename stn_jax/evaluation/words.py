@@ -4,10 +4,17 @@ from collections.abc import Collection, Iterable
 
 from markupsafe import Markup, escape
 
+_MOST_DIGITS = 6
+"""After the point, where fewer would make all or nothing of a share."""
 
-def percent(value: float | None) -> str:
-    """0.9512 as "95.1 %"; a dash where undefined."""
-    return "-" if value is None else f"{100 * value:.1f} %"
+
+def percent(value: float | None, digits: int = 1) -> str:
+    """0.9512 as "95.1 %"; a dash where undefined.
+
+    4,999 of 5,000 are "99.98 %", not "100.0 %": more digits are given to what is not all or nothing
+    but would be rounded to it.
+    """
+    return "-" if value is None else f"{_rounded(100 * value, digits, whole=100)} %"
 
 
 def promised(share: float) -> str:
@@ -21,8 +28,17 @@ def answers_always(threshold: float, classes: Collection[str]) -> bool:
 
 
 def number(value: float | None, digits: int = 3) -> str:
-    """0.9512 as "0.951"; a dash where undefined."""
-    return "-" if value is None else f"{value:.{digits}f}"
+    """0.9512 as "0.951"; a dash where undefined. Rounded to 0 or 1 as little as by `percent`."""
+    return "-" if value is None else _rounded(value, digits, whole=1)
+
+
+def _rounded(value: float, digits: int, *, whole: int) -> str:
+    """With `digits` after the point; with more where it would read 0 or `whole` and lies between."""
+    for enough in range(digits, _MOST_DIGITS + 1):
+        text = f"{value:.{enough}f}"
+        if not 0 < value < whole or 0 < float(text) < whole:
+            return text
+    return f"{value:.{digits}f}"
 
 
 def isolated(names: Iterable[str], between: str) -> Markup:

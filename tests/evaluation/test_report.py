@@ -17,6 +17,7 @@ from stn_jax.evaluation.facts import known_facts
 from stn_jax.evaluation.report import write_report
 from stn_jax.evaluation.summary import summarise
 from stn_jax.evaluation.table import read_table, write_table
+from stn_jax.evaluation.words import number, percent
 
 
 def test_the_report_says_by_what_the_weights_were_chosen(copy):
@@ -113,6 +114,46 @@ def test_a_promise_is_not_rounded(make_predictions, tmp_path, capsys):
     said = "with 99.5 % certainty, at most 0.4 % of"
     assert said in (tmp_path / "report.html").read_text()
     assert said in " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize(
+    ("count", "of", "digits", "text"),
+    [
+        (599, 600, 1, "99.8 %"),
+        (4999, 5000, 1, "99.98 %"),
+        (1, 5000, 1, "0.02 %"),
+        (299, 300, 0, "99.7 %"),
+        (300, 300, 0, "100 %"),
+        (0, 300, 1, "0.0 %"),
+        (151, 200, 1, "75.5 %"),
+    ],
+)
+def test_a_share_is_not_rounded_to_all_or_nothing(count, of, digits, text):
+    assert percent(count / of, digits) == text
+
+
+def test_an_area_is_not_rounded_to_all_or_nothing_either():
+    assert [number(value) for value in (1.0, 0.99996, 0.0004, 0.0)] == [
+        "1.000",
+        "0.99996",
+        "0.0004",
+        "0.000",
+    ]
+    assert number(2.0, 1) == "2.0"
+
+
+def test_one_mistake_in_thousands_is_told_everywhere(make_predictions, tmp_path, capsys):
+    table = make_predictions(3000, sharpness=40.0)
+    wrong = np.concatenate([[1 - table.label[0]], table.label[1:]])
+    table = dataclasses.replace(table, label=wrong, group=np.full(3000, "", object))
+    write_table(table, tmp_path / "predictions.csv")
+    evaluate_predictions(tmp_path / "predictions.csv")
+    report = (tmp_path / "report.html").read_text()
+    assert "2999 of 3000 right: 99.97 %" in report
+    assert "the true rate is between 99.8 and 99.99 %" in report
+    assert "2999 of 3000" in (shown := capsys.readouterr().out)
+    assert re.search(r"right +│ 2999 of 3000 │ +99.97 %", shown)
+    assert "99.9 %" in (tmp_path / "figures" / "confusion.svg").read_text()
 
 
 @pytest.mark.slow

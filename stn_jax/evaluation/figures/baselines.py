@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from stn_jax.evaluation import metrics
 from stn_jax.evaluation.figures.style import BLUE, GREY, SIZE, percent_formatter
+from stn_jax.evaluation.words import percent
 
 
 def baselines_figure(summary: Mapping[str, Any]) -> Figure | None:
@@ -35,7 +36,7 @@ def baselines_figure(summary: Mapping[str, Any]) -> Figure | None:
             color=BLUE if row == 0 else GREY,
             linestyle="none",
         )
-        text = f"{value:.1%}" + (f"   p {_p_value(p)}" if p is not None else "")
+        text = percent(value) + (f"   p {_p_value(p)}" if p is not None else "")
         axes.annotate(
             text, (value, row), xytext=(0, 8), textcoords="offset points", ha="center", fontsize=9
         )

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from stn_jax.evaluation.figures.style import new_figure
+from stn_jax.evaluation.words import percent
 
 _NAME_LETTERS = 18
 """On a line of a class's name beside a cell."""
@@ -28,7 +29,7 @@ def confusion_figure(summary: Mapping[str, Any]) -> Figure:
         axes.text(
             column,
             row,
-            f"{counts[row, column]}\n{shares[row, column]:.0%}",
+            f"{counts[row, column]}\n{percent(float(shares[row, column]), 0)}",
             ha="center",
             va="center",
             fontsize=points,
