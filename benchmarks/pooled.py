@@ -6,13 +6,14 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Bool, Int
 
 from stn_jax.evaluation.geometry import share_covered
-from stn_jax.evaluation.intervals import bootstrap, wilson
+from stn_jax.evaluation.intervals import bootstrap, rate
 from stn_jax.evaluation.metrics import Ranking, commonest
 from stn_jax.evaluation.summary import PAPER_CUTOFF, paired
 from stn_jax.evaluation.table import PredictionTable
+from stn_jax.evaluation.words import number, percent
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,10 +41,16 @@ def pool(runs: Sequence[Tested]) -> dict[str, Any]:
         np.concatenate([getattr(run.table, name) for run in runs])
         for name in ("label", "correct", "confidence", "area")
     )
+    groups = _groups(runs)
+
+    def right_among(photos: Bool[np.ndarray, " photo"]) -> dict[str, Any]:
+        return rate(correct[photos], groups[photos]).to_json()
+
     sure = confidence >= PAPER_CUTOFF
     size = tuple(runs[0].metrics["photo_size"])
     aurocs = [_ranking(run).auroc() for run in runs]
-    mean = bootstrap(_mean_auroc(runs), _groups(runs))
+    defined = [area for area in aurocs if area is not None]
+    mean = bootstrap(_mean_auroc(runs), groups)
     return {
         "configuration": runs[0].configuration,
         "folds": [run.fold for run in runs],
@@ -51,15 +58,15 @@ def pool(runs: Sequence[Tested]) -> dict[str, Any]:
         "class_counts": {
             name: int((labels == index).sum()) for index, name in enumerate(runs[0].table.classes)
         },
-        "right": _counted(correct),
+        "right": rate(correct, groups).to_json(),
         "found": {
-            name: _counted(correct[labels == index])
+            name: right_among(labels == index)
             for index, name in enumerate(runs[0].table.classes)
         },
-        "sure": {"threshold": PAPER_CUTOFF, "photos": int(sure.sum()), **_counted(correct[sure])},
+        "sure": {"threshold": PAPER_CUTOFF, "photos": int(sure.sum()), **right_among(sure)},
         "auroc": {
             "by_fold": aurocs,
-            "sd": statistics.stdev(aurocs) if len(aurocs) > 1 else None,
+            "sd": statistics.stdev(defined) if len(defined) == len(runs) > 1 else None,
             "mean": mean.to_json(),
         },
         "scale": float(np.mean([np.sqrt(share_covered(area, size)) for area in areas])),
@@ -139,27 +146,23 @@ def _groups(runs: Sequence[Tested]) -> np.ndarray:
     return np.concatenate([run.table.group for run in runs])
 
 
-def _counted(correct: np.ndarray) -> dict[str, Any]:
-    return wilson(int(correct.sum()), len(correct)).to_json()
-
-
 def print_table(results: Sequence[Mapping[str, Any]]) -> None:
     """Prints one line for each configuration: pooled counts, AUROC, and the comparison."""
     for result in results:
         right, auroc = result["right"], result["auroc"]
         found = ", ".join(
-            f"{name} {part['count']} ({part['value']:.0%}, {part['low']:.0%} to {part['high']:.0%})"
+            f"{name} {part['count']} ({_share(part, 0)})"
             for name, part in result["found"].items()
         )
         print(
             f"{result['configuration']}: right {right['count']} of {result['photos']} "
-            f"({right['value']:.1%}, {right['low']:.1%} to {right['high']:.1%}); found {found}"
+            f"({_share(right, 1)}); found {found}"
         )
         name, count = commonest(result["class_counts"])
-        print(f"  always calling it {name}: right {count} ({count / result['photos']:.1%})")
-        folds = " ".join(f"{value:.3f}" for value in auroc["by_fold"])
+        print(f"  always calling it {name}: right {count} ({percent(count / result['photos'])})")
+        folds = " ".join(map(number, auroc["by_fold"]))
         sure = result["sure"]
-        print(f"  at least {sure['threshold']:.0%} sure: {sure['count']} of {sure['photos']} right")
+        print(f"  at least {percent(sure['threshold'], 0)} sure: {sure['count']} of {sure['photos']} right")
         print(f"  AUROC {_text(auroc['mean'])}; by fold {folds}; scale {result['scale']:.2f}")
         if against := result.get("against"):
             test = against["mcnemar"]
@@ -170,8 +173,14 @@ def print_table(results: Sequence[Mapping[str, Any]]) -> None:
             )
 
 
+def _share(rate: Mapping[str, Any], digits: int) -> str:
+    value, low, high = (percent(rate[name], digits) for name in ("value", "low", "high"))
+    return value if rate["low"] is None else f"{value}, {low} to {high}"
+
+
 def _text(interval: Mapping[str, Any], sign: str = "") -> str:
-    if interval["low"] is None:
-        return f"{interval['value']} ({interval['reason']})"
-    value, low, high = (f"{interval[name]:{sign}.3f}" for name in ("value", "low", "high"))
-    return f"{value} ({low} to {high})"
+    value, low, high = (
+        "-" if interval[name] is None else f"{interval[name]:{sign}.3f}"
+        for name in ("value", "low", "high")
+    )
+    return f"{value} ({interval.get('reason') or f'{low} to {high}'})"

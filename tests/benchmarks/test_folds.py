@@ -8,6 +8,7 @@ import pytest
 
 from benchmarks import folds, pooled, runs
 from stn_jax.data.errors import DataError
+from stn_jax.evaluation.intervals import wilson
 from stn_jax.evaluation.table import make_table, write_table
 from stn_jax.training.loop import Outcome
 
@@ -99,15 +100,43 @@ def test_configurations_are_compared_on_the_folds_that_both_have(capsys):
     assert second["against"]["auroc_difference"]["value"] == 0.0
     pooled.print_table([first, second])
     printed = capsys.readouterr().out
-    assert "a: right 6 of 8 (75.0%, 40.9% to 92.9%); found benign 3 (75%, 30% to 95%)" in printed
-    assert "against a: AUROC 0.0 (too few photos" in printed
+    assert "a: right 6 of 8 (75.0 %, 40.9 % to 92.9 %); found benign 3 (75 %, 30 % to 95 %)" in printed
+    assert "against a: AUROC +0.000 (too few photos" in printed
     assert "right alone 1 against 1, p = 1" in printed
 
 
 def test_what_is_right_stands_beside_what_calling_all_the_commonest_would_be(capsys):
     runs = [FIRST[0], make_run("a", 1, [1, 1, 1, 0], [0.2, 0.1, 0.3, 0.8])]
     pooled.print_table(pooled.summarise(runs))
-    assert "  always calling it malignant: right 5 (62.5%)\n" in capsys.readouterr().out
+    assert "  always calling it malignant: right 5 (62.5 %)\n" in capsys.readouterr().out
+
+
+def test_photos_of_one_patient_are_not_taken_for_independent():
+    runs = [make_run("a", fold, [0, 0, 1, 1] * 5, [0.1, 0.2, 0.4, 0.97] * 5) for fold in range(2)]
+    alone = pooled.pool(runs)
+    for run in runs:
+        run.table.group[:] = [f"{run.fold}/{place // 4}" for place in range(20)]
+    grouped = pooled.pool(runs)
+    assert grouped["found"]["benign"]["count"] == alone["found"]["benign"]["count"] == 20
+    # Benign photos of 10 patients, all right: as sure as of 10 photos, not of 20.
+    assert grouped["found"]["benign"]["low"] == wilson(10, 10).low
+    assert alone["found"]["benign"]["low"] == wilson(20, 20).low
+
+
+def test_a_fold_that_is_left_one_class_has_no_auroc(capsys):
+    rest = pooled.leave_out(FIRST, ["0/0.jpg", "0/1.jpg"])
+    result = pooled.pool(rest)
+    assert result["auroc"]["by_fold"] == [None, 0.5]
+    assert result["auroc"]["sd"] is result["auroc"]["mean"]["value"] is None
+    pooled.print_table([result])
+    assert "AUROC - (undefined for these photos); by fold - 0.500" in capsys.readouterr().out
+
+
+def test_one_mistake_among_hundreds_is_told(capsys):
+    confident = [0.1] * 300 + [0.9] * 299 + [0.4]
+    pooled.print_table([pooled.pool([make_run("a", 0, [0] * 300 + [1] * 300, confident)])])
+    printed = capsys.readouterr().out
+    assert "benign 300 (100 %, 99 % to 100 %), malignant 299 (99.7 %, 98 % to 99.9 %)" in printed
 
 
 def test_a_difference_is_the_others_auroc_minus_the_firsts():
