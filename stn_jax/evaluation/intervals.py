@@ -1,10 +1,10 @@
-"""How sure a number is: binomial intervals, and the bootstrap over patients."""
+"""How sure a number is: binomial intervals, the bootstrap, and a test, over patients."""
 
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
-from jaxtyping import Bool, Int, Shaped
+from jaxtyping import Bool, Float, Int, Shaped
 from scipy import stats
 
 
@@ -173,22 +173,46 @@ def group_members(groups: Shaped[np.ndarray, " photo"]) -> list[Int[np.ndarray, 
     return [np.array(indices) for indices in members.values()]
 
 
-def mcnemar(first_only: int, second_only: int) -> float | None:
-    """McNemar's exact two-sided test of two classifiers on the same photos.
+def mcnemar(
+    first: Bool[np.ndarray, " photo"],
+    second: Bool[np.ndarray, " photo"],
+    groups: Shaped[np.ndarray, " photo"],
+) -> float | None:
+    """McNemar's exact two-sided test of two classifiers on the same photos, by group (patient).
 
-    Source: McNemar 1947; the exact form is the sign test on the photos where they disagree.
+    If neither is better, then by how many photos of a group one leads, the other might as well:
+    the p-value is the share of all such exchanges, of whole groups, after which one leads by as
+    many photos in all as it does, or by more. With one photo a group that is the sign test on
+    the photos where they disagree.
+
+    Source: McNemar 1947; exchanges: Fisher 1935, "The design of experiments", chapter 3.
 
     Args:
-      first_only: photos that only the first has right.
-      second_only: photos that only the second has right.
+      first: photos that the first has right.
+      second: photos that the second has right.
+      groups: the group of each photo; "" stands for a group of its own.
 
     Returns:
       The p-value; None where they never disagree, since nothing can be tested then.
     """
-    disagreements = first_only + second_only
-    if disagreements == 0:
+    if (first == second).all():
         return None
-    return float(stats.binomtest(first_only, disagreements, 0.5).pvalue)
+    ahead = first.astype(int) - second
+    leads = np.array([ahead[photos].sum() for photos in group_members(groups)])
+    chances = _of_sums(np.abs(leads[leads != 0]))
+    sums = np.arange(len(chances)) - len(chances) // 2
+    return min(1.0, float(chances[np.abs(sums) >= abs(leads.sum())].sum()))
+
+
+def _of_sums(sizes: Int[np.ndarray, " group"]) -> Float[np.ndarray, " sum"]:
+    """How likely each sum of the sizes is, from the least, where each is + or - with chance 1/2."""
+    chances = np.ones(1)
+    for size in sizes:
+        both = np.zeros(len(chances) + 2 * size)
+        both[: len(chances)] += chances / 2
+        both[2 * size :] += chances / 2
+        chances = both
+    return chances
 
 
 def _check(successes: int, trials: int, confidence: float) -> None:

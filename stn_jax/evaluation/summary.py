@@ -271,12 +271,9 @@ def paired(
     theirs: Bool[np.ndarray, " photo"],
     groups: Shaped[np.ndarray, " photo"],
 ) -> dict[str, object]:
-    """Compares which photos two classifiers have right: the other's count, and McNemar's test.
-
-    The test takes photos for independent, also those of one group.
-    """
+    """Compares which photos two classifiers have right: the other's count, and McNemar's test."""
     ours_only, theirs_only = int((ours & ~theirs).sum()), int((theirs & ~ours).sum())
-    p = mcnemar(ours_only, theirs_only)
+    p = mcnemar(ours, theirs, groups)
     test = {"ours_only": ours_only, "theirs_only": theirs_only, "p": p}
     if p is None:
         test["reason"] = "both are right on the same photos"

@@ -157,7 +157,33 @@ def test_few_patients_make_a_rate_less_sure():
     assert covered / 1000 > 0.915  # without the factor for few groups: 0.88
 
 
-def test_mcnemar_is_the_sign_test_on_disagreements():
-    assert mcnemar(1, 5) == pytest.approx(2 * (1 + 6) / 2**6)
-    assert mcnemar(4, 4) == 1.0
-    assert mcnemar(0, 0) is None
+@pytest.mark.parametrize(("ours", "theirs"), [(1, 5), (4, 4), (0, 3), (30, 12), (1, 0)])
+def test_mcnemar_is_the_sign_test_on_disagreements(ours, theirs):
+    first = np.array([True] * ours + [False] * theirs + [True, False] * 20)
+    second = np.concatenate([~first[: ours + theirs], first[ours + theirs :]])
+    expected = stats.binomtest(ours, ours + theirs, 0.5).pvalue
+    alone = np.full(len(first), "", object)
+    assert mcnemar(first, second, alone) == pytest.approx(expected, rel=1e-9)
+    assert mcnemar(first, first, alone) is None
+
+
+def test_mcnemar_exchanges_whole_patients():
+    groups = np.array(["a"] * 4 + ["b"] * 2 + ["c"] + ["d"] * 2, object)
+    first = np.array([1, 1, 1, 1, 1, 1, 0, 1, 0], bool)
+    second = np.array([0, 0, 0, 1, 0, 0, 1, 0, 1], bool)
+    # They lead by 3, 2, -1 and 0: of the eight sums of +-3, +-2, +-1, four are at least 4 away.
+    assert mcnemar(first, second, groups) == 4 / 8
+    even = np.array(["a", "a"], object)
+    assert mcnemar(np.array([True, False]), np.array([False, True]), even) == 1.0
+
+
+def test_mcnemar_seldom_finds_a_difference_where_there_is_none():
+    key = np.random.default_rng(0)
+    groups = np.repeat(np.arange(30).astype(str), 8)
+    found = 0
+    for _ in range(300):
+        # Of each patient, one of the two, either alike, has all photos right.
+        first = np.repeat(key.uniform(size=30) < 0.5, 8)
+        p = mcnemar(first, ~first, groups)
+        found += p <= 0.05
+    assert found / 300 < 0.07  # photo by photo: more than a third

@@ -28,8 +28,8 @@ def test_the_report_says_by_what_the_weights_were_chosen(copy):
     assert words not in (copy / "evaluation/report.html").read_text()
 
 
-def test_where_patients_have_several_photos_the_test_of_pairs_is_warned_of(copy):
-    words = "McNemar's test takes photos of one patient for independent"
+def test_where_patients_have_several_photos_the_test_of_pairs_counts_patients(copy):
+    words = "These p take patients, not photos, for independent."
     assert words not in (copy / "evaluation/report.html").read_text()
     file = copy / "evaluation/predictions.csv"
     table = read_table(file)
