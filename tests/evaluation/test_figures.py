@@ -1,5 +1,6 @@
 """Figures: drawn from the numbers, marked where generated, the same each time."""
 
+import dataclasses
 import itertools
 
 import matplotlib
@@ -85,6 +86,49 @@ def test_legends_name_classes_however_they_begin(make_predictions, classes):
         named = [line.get_text().split(":")[0] for line in legend.get_texts()]
         shown = classes[1:] if len(classes) == 2 else classes
         assert {f"area of {name}" for name in shown} <= set(named)
+
+
+def of_rounded(make_predictions, classes):
+    """Predictions with few different probabilities, and what follows from them."""
+    table = make_predictions(60, classes=classes, sharpness=0.5)
+    raw = np.full((60, len(classes)), 0.2)
+    raw[np.arange(60), table.raw.argmax(axis=1)] = 1.2 - 0.2 * len(classes)
+    table = dataclasses.replace(table, raw=raw, probabilities=raw)
+    return table, summarise(table, repeats=50)
+
+
+@pytest.mark.parametrize("classes", [("a", "b"), ("a", "b", "c")])
+def test_the_area_below_a_curve_is_the_number_beside_it(make_predictions, classes):
+    table, summary = of_rounded(make_predictions, classes)
+    drawn = {"auroc": figures.roc_figure, "average_precision": figures.precision_recall_figure}
+    for name, make in drawn.items():
+        lines = {
+            line.get_label().split(":")[0]: line for line in make(table, summary).axes[0].lines
+        }
+        for index in range(len(classes))[-1 if len(classes) == 2 else 0 :]:
+            line = lines[f"area of {classes[index]}"]
+            x, y = line.get_data()
+            steps = line.get_drawstyle() == "steps-pre"
+            heights = y[1:] if steps else (y[1:] + y[:-1]) / 2
+            expected = summary["per_class"][classes[index]][name]["value"]
+            assert np.sum(np.diff(x) * heights) == pytest.approx(expected)
+
+
+def test_bands_lie_around_their_curves_where_scores_are_tied(make_predictions):
+    table, summary = of_rounded(make_predictions, ("a", "b"))
+    for make, places in (
+        (figures.roc_figure, (0.2, 0.8)),
+        (figures.precision_recall_figure, (0.3,)),
+    ):
+        axes = make(table, summary).axes[0]
+        (band,) = (each.get_paths()[0].vertices for each in axes.collections)
+        line = axes.lines[-1]
+        x, y = line.get_data()
+        for place in places:
+            low, high = np.sort(band[np.isclose(band[:, 0], place), 1])[[0, -1]]
+            steps = line.get_drawstyle() == "steps-pre"
+            height = y[np.searchsorted(x, place)] if steps else np.interp(place, x, y)
+            assert low < height < high
 
 
 def test_confidence_figure_shows_every_photo(predictions):

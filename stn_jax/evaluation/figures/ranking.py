@@ -1,6 +1,7 @@
 """How well probabilities rank the photos: ROC and precision-recall, with bands over patients."""
 
-from collections.abc import Mapping
+import dataclasses
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -28,12 +29,45 @@ _DRAWS = 300
 """Bootstrap draws behind the bands of ROC and precision-recall."""
 
 
+def _height_between(
+    x: Float[np.ndarray, " step"], y: Float[np.ndarray, " step"], grid: Float[np.ndarray, " x"]
+) -> Float[np.ndarray, " x"]:
+    """The height of straight lines from step to step; the upper end of those that rise upright."""
+    return np.interp(grid + 1e-12, x, y)
+
+
+def _height_of_next(
+    x: Float[np.ndarray, " step"], y: Float[np.ndarray, " step"], grid: Float[np.ndarray, " x"]
+) -> Float[np.ndarray, " x"]:
+    """The height of the first step that reaches each place, as in average precision."""
+    return y[np.searchsorted(x, grid - 1e-12)]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Curve:
+    """A curve whose area, as it is drawn, is the number beside it."""
+
+    steps: Callable[..., tuple[np.ndarray, np.ndarray]]
+    """From a ranking, and how often each photo counts, to x and y as the threshold falls."""
+    drawstyle: str
+    """How matplotlib joins the steps."""
+    height_at: Callable[..., np.ndarray]
+    """The same for places between them."""
+    grid: Float[np.ndarray, " x"]
+    """Where the band is computed."""
+
+
+_ROC = _Curve(metrics.Ranking.roc, "default", _height_between, np.linspace(0, 1, 201))
+_PRECISION_RECALL = _Curve(
+    metrics.Ranking.precision_recall, "steps-pre", _height_of_next, np.linspace(0.005, 1, 200)
+)
+
+
 def roc_figure(table: PredictionTable, summary: Mapping[str, Any]) -> Figure | None:
     """ROC with a 95 % band over patients; one curve a class where there are more than two."""
     figure, axes = new_figure("How well it ranks: ROC", "found (sensitivity)")
     axes.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle=":", label="chance")
-    grid = np.linspace(0, 1, 201)
-    if not _class_curves(axes, table, summary, "auroc", metrics.Ranking.roc, grid):
+    if not _class_curves(axes, table, summary, "auroc", _ROC):
         return None
     axes.set_xlabel("false alarms (1 - specificity)")
     _unit_square(axes)
@@ -46,9 +80,7 @@ def precision_recall_figure(table: PredictionTable, summary: Mapping[str, Any]) 
     figure, axes = new_figure(
         "How well it ranks: precision and recall", "right among called (precision)"
     )
-    grid = np.linspace(0.005, 1, 200)
-    curve = metrics.Ranking.precision_recall
-    if not _class_curves(axes, table, summary, "average_precision", curve, grid):
+    if not _class_curves(axes, table, summary, "average_precision", _PRECISION_RECALL):
         return None
     axes.set_xlabel("found (recall)")
     _unit_square(axes)
@@ -61,8 +93,7 @@ def _class_curves(
     table: PredictionTable,
     summary: Mapping[str, Any],
     area: str,
-    curve: Any,
-    grid: Float[np.ndarray, " x"],
+    curve: _Curve,
 ) -> bool:
     """Draws a curve a class (the last alone, of two) where it is defined; says whether any was."""
     shown = [len(table.classes) - 1] if len(table.classes) == 2 else range(len(table.classes))
@@ -76,10 +107,16 @@ def _class_curves(
             continue
         drawn = True
         style = {"color": BLUE, "linestyle": "-"} if len(table.classes) == 2 else _line(index)
-        band = _band(ranking, table.group, curve, grid)
+        band = _band(ranking, table.group, curve)
         if band is not None and len(shown) <= _MOST_IN_AXES:
-            axes.fill_between(grid, *band, color=style["color"], alpha=0.18, linewidth=0)
-        axes.plot(*curve(ranking), linewidth=1.6, label=label(name, interval), **style)
+            axes.fill_between(curve.grid, *band, color=style["color"], alpha=0.18, linewidth=0)
+        axes.plot(
+            *curve.steps(ranking),
+            drawstyle=curve.drawstyle,
+            linewidth=1.6,
+            label=label(name, interval),
+            **style,
+        )
     return drawn
 
 
@@ -121,12 +158,11 @@ def _legend_of_curves(figure: Figure, axes: Axes, table: PredictionTable, place:
 def _band(
     ranking: metrics.Ranking,
     groups: np.ndarray,
-    curve: Any,
-    grid: Float[np.ndarray, " x"],
+    curve: _Curve,
 ) -> tuple[np.ndarray, np.ndarray] | None:
     """2.5 and 97.5 % points of the curve at each place of the grid, drawing groups again."""
     heights = [
-        _height_at(*curve(ranking, drawn), grid)
+        curve.height_at(*curve.steps(ranking, drawn), curve.grid)
         for drawn in draw_groups(group_members(groups), repeats=_DRAWS)
         if ranking.auroc(drawn) is not None  # both kinds were drawn
     ]
@@ -134,13 +170,6 @@ def _band(
         return None
     low, high = np.quantile(heights, [0.025, 0.975], axis=0)
     return low, high
-
-
-def _height_at(
-    x: Float[np.ndarray, " step"], y: Float[np.ndarray, " step"], grid: Float[np.ndarray, " x"]
-) -> Float[np.ndarray, " x"]:
-    """The curve's height at the last step not beyond each place of the grid."""
-    return y[np.maximum(np.searchsorted(x, grid + 1e-12, side="right") - 1, 0)]
 
 
 def _unit_square(axes: Axes) -> None:
