@@ -123,9 +123,13 @@ class Ranking:
         return float(np.sum(np.diff(false_positives) * middles) / pairs)
 
     def average_precision(self, drawn: Int[np.ndarray, " photo"] | None = None) -> float | None:
-        """Area under the precision-recall steps, without interpolation; None without positives."""
+        """Area under the precision-recall steps, without interpolation.
+
+        Returns:
+          In (0, 1]; None unless both kinds are present: of positives alone it is 1 in any order.
+        """
         true_positives, accepted = self.falling_threshold(drawn)
-        if not true_positives[-1]:
+        if not 0 < true_positives[-1] < accepted[-1]:
             return None
         recall = true_positives / true_positives[-1]
         return float(np.sum(np.diff(recall) * (true_positives[1:] / accepted[1:])))

@@ -116,8 +116,8 @@ def test_undefined_is_none_and_warns_of_nothing():
         warnings.simplefilter("error")
         for kinds in ([True, True], [False], []):
             positive = np.array(kinds, bool)
-            assert metrics.Ranking(positive, np.linspace(0, 1, len(positive))).auroc() is None
-        assert metrics.Ranking(np.array([False]), np.array([0.1])).average_precision() is None
+            ranking = metrics.Ranking(positive, np.linspace(0, 1, len(positive)))
+            assert ranking.auroc() is ranking.average_precision() is None
         assert metrics.negative_log_likelihood(none, nothing) is None
         assert metrics.brier(none, nothing) is None
         assert metrics.balanced_accuracy(np.zeros((2, 2), int)) is None
