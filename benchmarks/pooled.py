@@ -60,8 +60,7 @@ def pool(runs: Sequence[Tested]) -> dict[str, Any]:
         },
         "right": rate(correct, groups).to_json(),
         "found": {
-            name: right_among(labels == index)
-            for index, name in enumerate(runs[0].table.classes)
+            name: right_among(labels == index) for index, name in enumerate(runs[0].table.classes)
         },
         "sure": {"threshold": PAPER_CUTOFF, "photos": int(sure.sum()), **right_among(sure)},
         "auroc": {
@@ -151,8 +150,7 @@ def print_table(results: Sequence[Mapping[str, Any]]) -> None:
     for result in results:
         right, auroc = result["right"], result["auroc"]
         found = ", ".join(
-            f"{name} {part['count']} ({_share(part, 0)})"
-            for name, part in result["found"].items()
+            f"{name} {part['count']} ({_share(part, 0)})" for name, part in result["found"].items()
         )
         print(
             f"{result['configuration']}: right {right['count']} of {result['photos']} "
@@ -162,7 +160,9 @@ def print_table(results: Sequence[Mapping[str, Any]]) -> None:
         print(f"  always calling it {name}: right {count} ({percent(count / result['photos'])})")
         folds = " ".join(map(number, auroc["by_fold"]))
         sure = result["sure"]
-        print(f"  at least {percent(sure['threshold'], 0)} sure: {sure['count']} of {sure['photos']} right")
+        print(
+            f"  at least {percent(sure['threshold'], 0)} sure: {sure['count']} of {sure['photos']} right"
+        )
         print(f"  AUROC {_text(auroc['mean'])}; by fold {folds}; scale {result['scale']:.2f}")
         if against := result.get("against"):
             test = against["mcnemar"]

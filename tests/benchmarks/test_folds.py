@@ -100,7 +100,9 @@ def test_configurations_are_compared_on_the_folds_that_both_have(capsys):
     assert second["against"]["auroc_difference"]["value"] == 0.0
     pooled.print_table([first, second])
     printed = capsys.readouterr().out
-    assert "a: right 6 of 8 (75.0 %, 40.9 % to 92.9 %); found benign 3 (75 %, 30 % to 95 %)" in printed
+    assert (
+        "a: right 6 of 8 (75.0 %, 40.9 % to 92.9 %); found benign 3 (75 %, 30 % to 95 %)" in printed
+    )
     assert "against a: AUROC +0.000 (too few photos" in printed
     assert "right alone 1 against 1, p = 1" in printed
 

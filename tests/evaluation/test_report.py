@@ -156,6 +156,59 @@ def test_one_mistake_in_thousands_is_told_everywhere(make_predictions, tmp_path,
     assert "99.9 %" in (tmp_path / "figures" / "confusion.svg").read_text()
 
 
+def test_a_promise_is_of_the_patients_of_the_validation_photos(make_predictions, tmp_path):
+    alone = np.full(60, "", object)
+    test = dataclasses.replace(make_predictions(60), group=alone)
+    validation = make_predictions(60, prefix="v")
+    for groups, each in ((alone, ""), (validation.group, ", each of another patient")):
+        tables = {"predictions.csv": test}
+        tables["predictions_val.csv"] = dataclasses.replace(validation, group=groups)
+        for name, table in tables.items():
+            write_table(table, tmp_path / name)
+        needed = evaluate_predictions(tmp_path / "predictions.csv")["selective"]["photos_needed"]
+        report = (tmp_path / "report.html").read_text()
+        assert f"at least {needed} more validation photos{each}." in report
+
+
+def test_no_rate_on_photos_it_was_built_with_is_called_the_true_one(make_predictions, tmp_path):
+    for name in ("predictions.csv", "predictions_val.csv"):
+        write_table(make_predictions(60), tmp_path / name)
+    for name, report, said in (
+        ("predictions.csv", "report.html", "the true rate is between"),
+        ("predictions_val.csv", "val/report.html", "expect fewer right. No interval here covers"),
+    ):
+        evaluate_predictions(tmp_path / name)
+        words = (tmp_path / report).read_text()
+        assert said in words
+        assert ("the true rate is" in words) == (report == "report.html")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [(1, "although it was not too sure of these"), (10, "it was too sure of these photos")],
+)
+def test_what_a_temperature_says_of_the_photos_is_true(make_predictions, tmp_path, wrong, said):
+    """Of 20 photos, each called with 95 %, one wrong is what that says, and ten are too many."""
+    raw = np.tile([0.95, 0.05], (20, 1))
+    table = dataclasses.replace(make_predictions(20), raw=raw, probabilities=raw)
+    table = dataclasses.replace(table, label=(np.arange(20) < wrong).astype(int))
+    write_table(table, tmp_path / "predictions_val.csv")
+    write_table(make_predictions(20), tmp_path / "predictions.csv")
+    assert evaluate_predictions(tmp_path / "predictions.csv")["temperature"] > 1
+    assert f"above 1{':' if wrong == 10 else ','} {said}" in (tmp_path / "report.html").read_text()
+
+
+def test_what_a_class_without_photos_leaves_undefined_is_said(make_predictions, tmp_path):
+    table = make_predictions(60)
+    only = table.rows(np.flatnonzero(table.label == 1))
+    write_report(tmp_path, _metrics_alone(only), filmstrip=tmp_path / "none.png")
+    report = (tmp_path / "report.html").read_text()
+    for name in ("area under the ROC curve", "average precision"):
+        row = rf"{name} \(psoriasis\)</th>\s*<td></td><td>-</td><td>only photos of psoriasis</td>"
+        assert re.search(row, report)
+    assert "balanced accuracy (of the classes that have photos)" in report
+
+
 @pytest.mark.slow
 def test_generated_lesions_are_called_synthetic_as_well(tiny_config, tmp_path, capsys):
     made = SyntheticConfig(kind="lesions", train=32, val=16, test=16)
