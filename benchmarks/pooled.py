@@ -160,9 +160,8 @@ def print_table(results: Sequence[Mapping[str, Any]]) -> None:
         print(f"  always calling it {name}: right {count} ({percent(count / result['photos'])})")
         folds = " ".join(map(number, auroc["by_fold"]))
         sure = result["sure"]
-        print(
-            f"  at least {percent(sure['threshold'], 0)} sure: {sure['count']} of {sure['photos']} right"
-        )
+        cutoff, counts = percent(sure["threshold"], 0), f"{sure['count']} of {sure['photos']}"
+        print(f"  at least {cutoff} sure: {counts} right")
         print(f"  AUROC {_text(auroc['mean'])}; by fold {folds}; scale {result['scale']:.2f}")
         if against := result.get("against"):
             test = against["mcnemar"]

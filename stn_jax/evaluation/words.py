@@ -33,7 +33,7 @@ def number(value: float | None, digits: int = 3) -> str:
 
 
 def _rounded(value: float, digits: int, *, whole: int) -> str:
-    """With `digits` after the point; with more where it would read 0 or `whole` and lies between."""
+    """With `digits` after the point; more where it would read 0 or `whole` and is neither."""
     for enough in range(digits, _MOST_DIGITS + 1):
         text = f"{value:.{enough}f}"
         if not 0 < value < whole or 0 < float(text) < whole:

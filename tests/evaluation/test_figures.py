@@ -116,15 +116,12 @@ def test_the_area_below_a_curve_is_the_number_beside_it(make_predictions, classe
 
 def test_bands_lie_around_their_curves_where_scores_are_tied(make_predictions):
     table, summary = of_rounded(make_predictions, ("a", "b"))
-    for make, places in (
-        (figures.roc_figure, (0.2, 0.8)),
-        (figures.precision_recall_figure, (0.3,)),
-    ):
-        axes = make(table, summary).axes[0]
+    for make in (figures.roc_figure, figures.precision_recall_figure):
+        (axes,) = make(table, summary).axes
         (band,) = (each.get_paths()[0].vertices for each in axes.collections)
         line = axes.lines[-1]
         x, y = line.get_data()
-        for place in places:
+        for place in (0.2, 0.4):
             low, high = np.sort(band[np.isclose(band[:, 0], place), 1])[[0, -1]]
             steps = line.get_drawstyle() == "steps-pre"
             height = y[np.searchsorted(x, place)] if steps else np.interp(place, x, y)
