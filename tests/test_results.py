@@ -84,6 +84,12 @@ def test_photos(name):
         assert row in PAGE
 
 
+def test_photos_in_the_table_before():
+    for result in read("folds.json")["results"]:
+        found = [counted(part, 0) for part in result["found"].values()]
+        assert f"| {' | '.join([counted(result['right'], 1), *found, area(result)])} |" in PAGE
+
+
 SCENES = {
     "third-16": "210x315 to 70x105 | 16",
     "paper-4": "630x945 to 210x315 | 4",
