@@ -11,7 +11,15 @@ from typing import Any
 import jinja2
 
 from stn_jax.evaluation.metrics import commonest
-from stn_jax.evaluation.words import answers_always, isolated, learned, number, percent, promised
+from stn_jax.evaluation.words import (
+    answers_always,
+    between,
+    isolated,
+    learned,
+    number,
+    percent,
+    promised,
+)
 
 REPORT = "report.html"
 
@@ -93,13 +101,6 @@ def _encode(path: Path) -> str:
     return base64.b64encode(path.read_bytes()).decode("ascii")
 
 
-def _range(interval: Mapping[str, Any]) -> str:
-    """An interval in words: "between 69.1 and 80.9 %"."""
-    if interval["low"] is None:
-        return "interval unknown"
-    return f"between {percent(interval['low']).removesuffix(' %')} and {percent(interval['high'])}"
-
-
 def _having_any(slices: Iterable[str], columns: Iterable[str]) -> bool:
     """Whether a column is among the slices, as people write it: "Skin type" is skin_type."""
     return not set(columns).isdisjoint(name.casefold().replace(" ", "_") for name in slices)
@@ -115,7 +116,7 @@ _TEMPLATES = jinja2.Environment(
 _TEMPLATES.filters |= {
     "percent": percent,
     "promised": promised,
-    "range": _range,
+    "between": between,
     "number": number,
     "isolated": isolated,
     "learned": learned,

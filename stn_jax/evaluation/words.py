@@ -1,6 +1,7 @@
 """Numbers and names as reports and pages spell them."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
 
 from markupsafe import Markup, escape
 
@@ -15,6 +16,13 @@ def percent(value: float | None, digits: int = 1) -> str:
     but would be rounded to it.
     """
     return "-" if value is None else f"{_rounded(100 * value, digits, whole=100)} %"
+
+
+def between(interval: Mapping[str, Any]) -> str:
+    """An interval of shares, by its `low` and `high`: "between 69.1 and 80.9 %"."""
+    if interval["low"] is None:
+        return "interval unknown"
+    return f"between {percent(interval['low']).removesuffix(' %')} and {percent(interval['high'])}"
 
 
 def promised(share: float) -> str:

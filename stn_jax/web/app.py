@@ -7,7 +7,7 @@ import flask
 
 from stn_jax.evaluation.metrics import commonest
 from stn_jax.evaluation.predictor import Predictor
-from stn_jax.evaluation.words import answers_always, isolated, learned, promised
+from stn_jax.evaluation.words import answers_always, between, isolated, learned, promised
 from stn_jax.web.answerer import Answerer
 from stn_jax.web.api import api
 from stn_jax.web.counters import Counters
@@ -18,7 +18,7 @@ from stn_jax.web.page import page
 from stn_jax.web.security import Access, protect
 from stn_jax.web.site import KEY, Site
 from stn_jax.web.uploads import Request, Upload
-from stn_jax.web.words import between, chance, choices, share
+from stn_jax.web.words import chance, choices, share
 
 
 def make_app(

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from stn_jax.evaluation.words import percent
 from stn_jax.web.evidence import similar_photos
 
 
@@ -30,14 +31,7 @@ def _rounded(value: float, digits: int) -> str:
 
 def share(part: int, whole: int) -> str:
     """A counted share: "47.8 %"."""
-    return f"{100 * part / whole:.1f} %" if whole else "-"
-
-
-def between(interval: Mapping[str, Any]) -> str:
-    """An interval: "between 43.9 and 51.8 %"."""
-    if interval["low"] is None:
-        return "unknown"
-    return f"between {100 * interval['low']:.1f} and {100 * interval['high']:.1f} %"
+    return percent(part / whole if whole else None)
 
 
 def choices(classes: Sequence[str]) -> str:

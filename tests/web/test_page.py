@@ -48,6 +48,24 @@ def test_each_class_says_how_many_were_right_of_how_many_before_what_may_be_out_
     assert rows == [("scales", "30 of 40 (75.0 %)"), ("vesicles", "0 of 0")]
 
 
+def test_one_mistake_in_thousands_is_told(build, evidence):
+    accuracy = {"low": 0.99887, "high": 0.99996}
+    counts = {"n": 5000, "correct": 4999, "accuracy": accuracy, "confusion": [[4000, 1], [0, 999]]}
+    text = build(evidence=evidence | counts).test_client().get("/").text
+    assert "That is 99.98 % of photos it had never seen" in text
+    assert "lies between 99.9 and 99.996 %;" in text
+    assert "4000 of 4001 (99.98 %)" in text
+
+
+def test_photos_that_it_was_chosen_on_tell_no_true_rate(build, evidence):
+    text = build(evidence=evidence | {"split": "val"}).test_client().get("/").text
+    assert (
+        "validation photos, on which it was chosen. Of photos it has never seen, expect fewer"
+        in text
+    )
+    assert "The true rate" not in text
+
+
 @pytest.mark.parametrize(
     ("transform", "words"),
     [
