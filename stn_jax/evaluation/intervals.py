@@ -112,10 +112,8 @@ def bootstrap(
     groups: Shaped[np.ndarray, " photo"],
     *,
     repeats: int = 1000,
-    confidence: float = 0.95,
-    seed: int = 0,
 ) -> Interval:
-    """Percentile interval of a statistic when whole groups (patients) are drawn again.
+    """95 % percentile interval of a statistic when whole groups (patients) are drawn again.
 
     Photos of one patient resemble each other, so drawing photos one by one would promise more
     than the data hold.
@@ -126,9 +124,7 @@ def bootstrap(
     Args:
       statistic: from how often each photo was drawn to a number, or None where it is undefined.
       groups: the group of each photo; "" stands for a group of its own.
-      repeats: how many draws.
-      confidence: in (0, 1).
-      seed: of the draws; the same seed gives the same interval.
+      repeats: how many draws; the same ones every time.
 
     Returns:
       The statistic of all photos, with its interval; both undefined with a reason where the
@@ -141,25 +137,25 @@ def bootstrap(
     members = group_members(groups)
     if len(members) < 2:
         return Interval(value, None, None, "all photos are of one group")
-    results = [statistic(drawn) for drawn in draw_groups(members, repeats=repeats, seed=seed)]
+    results = [statistic(drawn) for drawn in draw_groups(members, repeats=repeats)]
     draws = [result for result in results if result is not None]
     if len(draws) < 0.95 * repeats:
         return Interval(value, None, None, "too few photos: undefined in many bootstrap draws")
-    low, high = np.quantile(draws, [(1 - confidence) / 2, (1 + confidence) / 2])
+    low, high = np.quantile(draws, [0.025, 0.975])
     if low == high:
         return Interval(value, None, None, "too few photos: the same in every bootstrap draw")
     return Interval(value, float(low), float(high))
 
 
 def draw_groups(
-    members: Sequence[Int[np.ndarray, " _"]], *, repeats: int, seed: int = 0
+    members: Sequence[Int[np.ndarray, " _"]], *, repeats: int
 ) -> Iterator[Int[np.ndarray, " photo"]]:
     """How often each photo counts when as many groups as there are are drawn, with replacement."""
     count = len(members)
     group_of_photo = np.empty(sum(map(len, members)), int)
     for group, indices in enumerate(members):
         group_of_photo[indices] = group
-    key = np.random.default_rng(seed)
+    key = np.random.default_rng(0)
     for _ in range(repeats):
         drawn = np.bincount(key.integers(count, size=count), minlength=count)
         yield drawn[group_of_photo]
