@@ -44,10 +44,12 @@ def test_no_photo_is_undefined_with_a_reason_and_nonsense_refused():
     assert nothing.value is nothing.low is nothing.high is None
     assert "no photo" in nothing.to_json()["reason"]
     assert "reason" not in wilson(1, 2).to_json()
-    with pytest.raises(ValueError, match="successes 3"):
-        wilson(3, 2)
-    with pytest.raises(ValueError, match="confidence"):
-        wilson(1, 2, confidence=1.0)
+    for successes in (3, -1):
+        with pytest.raises(ValueError, match=f"successes {successes} must be between 0 and trials"):
+            wilson(successes, 2)
+    for confidence in (0.0, 1.0):
+        with pytest.raises(ValueError, match=f"confidence {confidence} must be between 0 and 1"):
+            wilson(1, 2, confidence=confidence)
 
 
 def test_binomial_upper_is_where_the_tail_is_the_risk():
@@ -101,6 +103,14 @@ def test_bootstrap_says_why_there_is_no_interval():
     assert bootstrap(lambda drawn: None, np.array(["", ""], object)).value is None
 
 
+@pytest.mark.parametrize(("undefined", "has_range"), [(5, True), (6, False)])
+def test_bootstrap_bears_a_statistic_that_is_undefined_in_one_draw_of_twenty(undefined, has_range):
+    values = iter([0.5, *[None] * undefined, *np.linspace(0, 1, 100 - undefined)])
+    interval = bootstrap(lambda _: next(values), np.full(9, "", object), repeats=100)
+    assert interval.value == 0.5
+    assert (interval.low is not None) == has_range
+
+
 def test_a_perfect_order_of_few_photos_has_no_range():
     positive, score = np.arange(16) < 8, np.linspace(1, 0, 16)
     interval = bootstrap(Ranking(positive, score).auroc, np.full(16, "", object))
@@ -126,9 +136,29 @@ def test_copies_make_a_rate_no_surer():
     right = rate(np.ones(200, bool), np.repeat(np.arange(40).astype(str), 5))
     assert (right.low, right.high) == (wilson(40, 40).low, 1)
     assert (right.count, right.of) == (200, 200)
+    wrong = rate(np.zeros(200, bool), np.repeat(np.arange(40).astype(str), 5))
+    assert (wrong.low, wrong.high) == (0, wilson(0, 40).high)
     one = rate(np.array([True, False]), np.array(["a", "a"], object))
     assert one.value == 0.5
     assert one.low < 0.1 < 0.9 < one.high
+
+
+def photos_worth(found) -> list[float]:
+    """Independent photos that give an interval's ends, by the equation that Wilson solves."""
+    ends = np.array([found.low, found.high])
+    return stats.norm.isf(0.025) ** 2 * ends * (1 - ends) / (found.value - ends) ** 2
+
+
+def test_photos_are_worth_as_many_as_the_design_effect_leaves():
+    groups = np.repeat(["a", "b", "c", "d"], 2)
+    few = (stats.norm.isf(0.025) / stats.t.isf(0.025, 3)) ** 2
+    # 5 of 8; by patient 3/4, -1/4, -5/4 and 3/4 more than 5/8 of their photos: 4/3 of the sum of
+    # squares, 11/4, over 8 squared, against 15/64 over 8.
+    alike = rate(np.array([1, 1, 1, 0, 0, 0, 1, 1], bool), groups)
+    np.testing.assert_allclose(photos_worth(alike), few * 8 / (88 / 45))
+    # Photos of a patient that differ more than others do are worth no more than those.
+    unlike = rate(np.tile([True, False], 4), groups)
+    np.testing.assert_allclose(photos_worth(unlike), few * 8)
 
 
 def test_a_rate_covers_the_truth_where_photos_of_a_patient_are_alike():

@@ -100,6 +100,8 @@ def test_a_table_worked_by_hand():
     assert scores.specificity.value == 2 / 3
     assert scores.precision.value == 1 / 2
     assert metrics.balanced_accuracy(confusion) == pytest.approx((2 / 3 + 1 / 2) / 2)
+    with_an_empty_class = np.pad(confusion, ((0, 1), (0, 1)))
+    assert metrics.balanced_accuracy(with_an_empty_class) == metrics.balanced_accuracy(confusion)
     probabilities = np.array([[0.9, 0.1], [0.8, 0.2], [0.4, 0.6], [0.3, 0.7], [0.6, 0.4]])
     # Positive scores .7 .4 against .1 .2 .6: pairs won 3 + 2 of 6.
     ranking = metrics.Ranking(labels == 1, probabilities[:, 1])
@@ -135,7 +137,9 @@ def test_undefined_is_none_and_warns_of_nothing():
     [
         ([np.nan, 0.5], "photo 1 .*not a number"),
         ([1.5, -0.5], "photo 1 .*outside"),
+        ([1.000005, 0.0], "photo 1 .*outside"),
         ([0.5, 0.4], "photo 1 .*sum is 0.9"),
+        ([0.5, 0.50002], "photo 1 .*sum is 1.00002"),
     ],
 )
 def test_what_is_no_distribution_is_refused(row, message):
@@ -166,6 +170,15 @@ def test_photos_drawn_several_times_count_as_if_each_were_there(name, photos):
         there = metrics.Ranking(positive[indices], score[indices])
         assert getattr(ranking, name)(drawn) == getattr(there, name)()
     assert getattr(ranking, name)(np.where(positive, 0, 1)) is None
+
+
+def test_a_confidence_that_rounding_left_below_its_least_is_in_the_first_bin():
+    bins = metrics.reliability(np.array([0.499999]), np.array([True]))
+    assert [b.n for b in bins] == [1] + [0] * 9
+
+
+def test_the_first_of_equally_common_classes_is_the_commonest():
+    assert metrics.commonest({"a": 2, "b": 3, "c": 3}) == ("b", 3)
 
 
 def test_shuffled_labels_give_one_half():

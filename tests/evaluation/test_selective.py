@@ -105,6 +105,14 @@ def test_where_nothing_can_be_promised_it_says_what_is_missing():
     assert nothing.threshold is None
 
 
+def test_photos_needed_with_an_error_worked_by_hand():
+    sure_and_wrong = choose_threshold(np.linspace(0.9, 0.6, 40), np.arange(40) > 0)
+    assert sure_and_wrong.threshold is None
+    # Of all 40, one and a half of 41 are taken to be wrong, looked at with twenty thresholds.
+    needed = stats.norm.isf(0.05 / 20) ** 2 * 0.1 * 0.9 / (0.1 - 1.5 / 41) ** 2
+    assert sure_and_wrong.photos_needed == np.ceil(needed) - 40
+
+
 @pytest.mark.parametrize(
     ("count", "target"), [(0, 0.1), (1, 0.1), (4, 0.1), (49, 0.01), (50, 0.01)]
 )
@@ -123,8 +131,16 @@ def test_few_photos_without_an_error_are_only_too_few(count, target):
 def test_nonsense_is_refused():
     with pytest.raises(ValueError, match="NaN"):
         choose_threshold(np.array([0.5, np.nan]), np.array([True, True]))
-    with pytest.raises(ValueError, match="target_error"):
-        choose_threshold(np.array([0.5]), np.array([True]), target_error=0.0)
+    for options in (
+        {"target_error": 0.0},
+        {"target_error": 1.0},
+        {"certainty": 0.0},
+        {"certainty": 1.0},
+    ):
+        with pytest.raises(
+            ValueError, match=r"target_error .* and certainty .* must be in \(0, 1\)"
+        ):
+            choose_threshold(np.array([0.5]), np.array([True]), **options)
 
 
 def test_candidates_are_counts_that_could_pass():
@@ -132,6 +148,8 @@ def test_candidates_are_counts_that_could_pass():
     assert counts[-1] == 300
     assert counts == sorted(set(counts))
     assert 0.9 ** counts[0] <= 0.05 / len(counts) < 0.9 ** (counts[0] - 15)
+    twentieths = candidate_counts(2000, target_error=0.1, certainty=0.95)
+    assert twentieths == list(range(100, 2001, 100))
     assert candidate_counts(29, target_error=0.1, certainty=0.95) == [29]
     assert candidate_counts(28, target_error=0.1, certainty=0.95) == []
 
