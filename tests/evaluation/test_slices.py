@@ -69,5 +69,34 @@ def test_ranges_of_large_numbers_have_names_of_their_own():
     }
 
 
+def test_an_edge_at_zero_has_no_sign():
+    assert [*slices_of(tuple(str(i / 100) for i in range(-12, 13)))] == [
+        "-0.12 to under -0.06",
+        "-0.06 to under 0.00",
+        "0.00 to under 0.06",
+        "0.06 to 0.12",
+    ]
+
+
+def test_twenty_texts_are_shown_and_ten_numbers_are_not_cut():
+    texts = [f"name {i}" for i in range(20)]
+    assert [*slices_of(texts)] == sorted(texts)
+    assert [*slices_of([*texts[1:], ""])] == [*sorted(texts[1:]), "unknown"]
+    assert slices_of([*texts, ""]) is None
+    numbers = [str(i) for i in range(10)]
+    assert [*slices_of(numbers)] == numbers
+    assert len(slices_of([*numbers, "10"])) == 4
+
+
+def test_what_is_written_where_nothing_is_known_is_unknown():
+    none = ("", "unknown", "Unknown", "NA", "n/a", "NaN", "None", "null")
+    assert slices_of(("1", "2", *none)) == {"1": 1, "2": 1, "unknown": len(none)}
+    assert slices_of(("f", "", "unknown", "Unknown", "UNKNOWN")) == {"f": 1, "unknown": 4}
+
+
+def test_infinity_is_a_text():
+    assert slices_of(("1", "1.0", "inf")) == {"1": 1, "1.0": 1, "inf": 1}
+
+
 def test_no_photos_are_in_no_slice():
     assert slices_of(()) == {}

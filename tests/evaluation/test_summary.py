@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 from stn_jax.evaluation.decision import decide
+from stn_jax.evaluation.geometry import box_corners
 from stn_jax.evaluation.intervals import wilson
+from stn_jax.evaluation.metrics import negative_log_likelihood
 from stn_jax.evaluation.summary import accepted_from, paired, summarise
 from stn_jax.evaluation.table import make_table
 
@@ -32,7 +34,8 @@ ROWS = [(0, 0.01), (0, 0.4), (0, 0.97), (1, 0.99), (1, 0.2)]
 
 def test_counts_by_hand():
     found = summarise(table_of(ROWS), repeats=50)
-    assert found["n"] == 5
+    assert found["n"] == found["ungrouped"] == 5
+    assert found["groups"] == 0
     assert found["class_counts"] == {"eczema": 3, "psoriasis": 2}
     assert found["confusion"] == [[2, 1], [1, 1]]
     assert found["correct"] == 3
@@ -82,6 +85,7 @@ def test_undefined_is_null_with_a_reason():
     one_class = summarise(table_of([(0, 0.1), (0, 0.2)]), repeats=50)
     assert one_class["auroc"]["value"] is None
     assert one_class["auroc"]["reason"] == "no photos of psoriasis"
+    assert one_class["per_class"]["eczema"]["auroc"]["reason"] == "only photos of eczema"
     assert one_class["per_class"]["psoriasis"]["sensitivity"]["value"] is None
     nothing = summarise(table_of([]), repeats=50)
     assert nothing["accuracy"]["value"] is None
@@ -121,8 +125,42 @@ def test_zoom_and_lesion_by_hand():
     assert stn["scale"]["mean"] == pytest.approx((0.5 + 1) / 2)
     assert stn["outside"]["mean_share"] == pytest.approx(0.25)
     assert stn["outside"]["crops_over_1_percent"] == 1
+    assert stn["outside"]["crops_over_half"] == 0
     assert stn["lesion"]["centre_inside"]["count"] == 1
     assert stn["lesion"]["iou"]["mean"] == pytest.approx((0.5 + 0) / 2)
+
+
+def test_spreads_of_zooms_and_centres_by_hand():
+    zooms = np.arange(1, 22)
+    corners = [box_corners(np.array([0, 0, 840 / zoom, 420 / zoom])) for zoom in zooms]
+    table = table_of([(0, 0.1)] * 21, area=np.array(corners), theta=np.zeros((21, 6)))
+    stn = summarise(table, photo_size=(420, 840), repeats=50)["stn"]
+    of_zoom = [stn["zoom"][name] for name in ("p5", "median", "p95")]
+    np.testing.assert_allclose(of_zoom, [2, 11, 20])
+    for name in ("centre_x", "centre_y"):
+        centres = [stn[name]["p5"], stn[name]["median"], stn[name]["p95"]]
+        np.testing.assert_allclose(centres, [1 / 40, 1 / 22, 1 / 4])
+
+
+def test_crops_are_counted_as_far_as_they_have_a_place_and_a_size():
+    middle = box_corners(np.array([25, 25, 75, 75]))
+    behind = middle.copy()
+    behind[2] = np.inf  # a corner that a homography has behind the camera
+    line = np.full((4, 2), 50.0)
+    table = table_of(
+        [(0, 0.1)] * 3,
+        area=np.stack([middle, behind, line]),
+        lesion=np.tile([25.0, 25, 75, 50], (3, 1)),
+        theta=np.zeros((3, 9)),
+    )
+    stn = summarise(table, photo_size=(100, 100), repeats=50)["stn"]
+    assert stn["located"] == stn["lesion"]["n"] == 2
+    assert stn["zoom"]["mean"] == 2
+
+
+def test_groups_are_counted_without_the_photos_of_nobody():
+    found = summarise(table_of(ROWS, group=np.array(["a", "a", "b", "", ""], object)), repeats=50)
+    assert (found["groups"], found["ungrouped"]) == (2, 2)
 
 
 def test_paired_counts_by_hand():
@@ -171,9 +209,13 @@ def test_what_validation_decides_is_applied_and_told(make_predictions):
     chosen = found["selective"]
     assert chosen["threshold"] == decision.selection.threshold
     assert chosen["accepted"] == (decision.apply(test).confidence >= chosen["threshold"]).sum()
-    assert (
-        found["calibration"]["after"]["val"]["nll"] < found["calibration"]["before"]["val"]["nll"]
-    )
+    before, after = (found["calibration"][name] for name in ("before", "after"))
+    assert after["val"]["nll"] < before["val"]["nll"]
+    assert after["test"]["nll"] == found["nll"]
+    assert before["test"]["nll"] == negative_log_likelihood(test.label, test.raw)
+    arm = np.array(test.metadata["site"]) == "arm"
+    of_arm = found["slices"]["site"]["values"]["arm"]
+    assert of_arm["accepted"] == decision.apply(test).accepted[arm].sum()
 
 
 def test_one_photo_a_patient_backs_the_promise(make_predictions):
