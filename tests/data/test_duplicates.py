@@ -115,6 +115,24 @@ def test_every_pair_within_the_distance_is_compared_and_none_beyond():
         assert found == wanted, distance
 
 
+@pytest.mark.parametrize(("levels", "found"), [(6, [Pair(0, 1, "near")]), (7, [])])
+def test_thumbnails_may_differ_by_six_levels(levels, found):
+    prints = [
+        Print(bits=np.zeros(8, np.uint8), thumbnail=np.full((16, 16, 3), level, np.uint8))
+        for level in (100, 100 + levels)
+    ]
+    assert (
+        find_duplicates(prints, lambda place: pytest.fail("equal prints alone are read")) == found
+    )
+
+
+def test_a_print_tells_patches_that_are_darker_than_their_right_neighbours():
+    rising = np.broadcast_to(np.arange(180, dtype=np.uint8)[None, :, None], (120, 180, 3))
+    for pixels, share in ((rising, 1), (rising[:, ::-1], 0), (np.zeros_like(rising), 0)):
+        bits = np.unpackbits(make_print(np.ascontiguousarray(pixels)).bits)
+        assert bits.mean() == share
+
+
 def test_none_and_one_photo_have_no_duplicates():
     assert find_among([]) == []
     assert find_among([make_pixels(0)]) == []

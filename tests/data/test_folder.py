@@ -182,10 +182,11 @@ def test_a_name_that_is_no_text_is_refused(tmp_path):
 
 
 def test_what_is_no_photo_by_its_name_is_ignored_and_said(tmp_path):
-    write(tmp_path, "a/1.jpg", "b/1.jpg", "a/notes.txt", "a/.DS_Store", "b/Thumbs.db", "stray.jpg")
+    write(tmp_path, "a/1.jpg", "b/1.jpg", "a/notes.txt", "a/.DS_Store", "b/Thumbs.db", "b/INFO.XML")
+    write(tmp_path, "a stray.jpg")
     listing = list_photos(tmp_path)
-    assert listing.ignored == ("a/notes.txt", "stray.jpg")
-    assert listing.warnings == ("files outside the class folders: 1, such as stray.jpg",)
+    assert listing.ignored == ("a stray.jpg", "a/notes.txt", "b/INFO.XML")
+    assert listing.warnings == ("files outside the class folders: 1, such as a stray.jpg",)
 
 
 def test_links_out_of_the_folder_are_refused_and_those_inside_are_followed(tmp_path):
@@ -259,6 +260,7 @@ def test_two_spellings_of_a_file_are_one_file(tmp_path):
         (("Benign", "benign"), "Benign and benign"),
         (("caf\u00e9", "cafe\u0301"), r"'cafe\\u0301' and 'caf\\xe9'"),
         (("STRASSE", "straße"), "STRASSE and straße"),
+        (("№ 7", "no 7"), "no 7 and № 7"),
     ],
 )
 def test_two_spellings_of_a_class_are_refused(tmp_path, names, said):

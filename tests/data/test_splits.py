@@ -40,9 +40,9 @@ def test_the_default_is_70_15_15_of_each_class():
 
 def test_a_count_is_spread_evenly_over_the_classes():
     labels = [0] * 400 + [1] * 150
-    found = counts(divide(labels, test_size=200.0, val_size=10.0), labels)
+    found = counts(divide(labels, test_size=200.0, val_size=11.0), labels)
     assert found["test"] == {"eczema": 100, "psoriasis": 100}
-    assert found["val"] == {"eczema": 5, "psoriasis": 5}
+    assert found["val"] == {"eczema": 6, "psoriasis": 5}
 
 
 def test_the_same_seed_gives_the_same_division_whatever_the_order():
@@ -145,6 +145,24 @@ def test_few_patients_of_many_photos_are_divided_all_the_same(folds):
     }
 
 
+def test_of_patients_of_very_many_photos_the_test_gets_the_one_of_fewest():
+    photos = {"a": 30, "b": 8, "c": 20}
+    units = [str(i) for i in range(60)] + [
+        unit for unit, count in photos.items() for _ in range(count)
+    ]
+    splits = divide([0] * 60 + [1] * 58, units, test_size=6.0, val_size=6.0)
+    found = {unit: splits[units.index(unit)] for unit in photos}
+    assert found == {"a": "train", "b": "test", "c": "val"}
+
+
+def test_another_seed_gives_other_folds():
+    labels = [i % 2 for i in range(40)]
+    first, other = (divide(labels, folds=4, fold=0, seed=seed) for seed in (0, 1))
+    assert [i for i in range(40) if first[i] == "test"] != [
+        i for i in range(40) if other[i] == "test"
+    ]
+
+
 def test_too_few_patients_are_counted_in_the_refusal():
     labels = [0] * 60 + [1] * 60
     units = [f"p{place // 30}" for place in range(120)]
@@ -189,6 +207,7 @@ def test_a_class_missing_from_a_given_split_is_refused():
         ),
         ([0] * 20 + [1] * 20, {"val_size": 36}, "too few for 18 in val .* lower --data.val-size"),
         ([0] * 20 + [1] * 20, {"val_size": -1}, "--data.val-size -1.0 must be positive"),
+        ([0] * 20 + [1] * 20, {"test_size": 0}, "--data.test-size 0.0 must be positive"),
         ([0] * 20 + [1] * 20, {"test_size": 1}, "--data.test-size 1 is a count, too few photos"),
     ],
 )
