@@ -1,3 +1,4 @@
+import dataclasses
 import gzip
 
 import jax
@@ -134,7 +135,33 @@ def test_clutter_is_six_patches_of_other_digits_that_never_erase_the_digit():
     assert (alone.astype(int).sum((1, 2)) == digits[0].astype(int).sum()).all()
     assert (cluttered >= alone).all()
     added = (cluttered == 200).sum((1, 2))
-    assert 4 * 36 < np.mean(added) < added.max() <= 6 * 36
+    assert 4 * 36 < np.mean(added) < added.max() == 6 * 36
+
+
+def test_digits_and_clutter_are_placed_anywhere():
+    alone = warped("TC").any(axis=0)
+    bar_rows, bar_columns = (np.flatnonzero(alone.any(axis=axis)) for axis in (1, 0))
+    # The bar is in rows 6 to 21 and columns 12 to 15 of the digit's 28, which has 33 places.
+    assert (bar_rows[0], bar_rows[-1]) == (6, 21 + 32)
+    assert (bar_columns[0], bar_columns[-1]) == (12, 15 + 32)
+    cluttered = warped("TC", clutter=np.full((3, 28, 28), 200, np.uint8)) == 200
+    for edge in (np.s_[:, 0], np.s_[:, -1], np.s_[:, :, 0], np.s_[:, :, -1]):
+        assert cluttered[edge].any()
+        clutter = np.zeros((3, 28, 28), np.uint8)
+        clutter[edge] = 200
+        assert (warped("TC", clutter=clutter) == 200).any()  # patches are from every edge, too
+
+
+def test_another_seed_distorts_the_test_otherwise(root):
+    photos = [
+        prepare(dataclasses.replace(configure(root), mnist=MnistConfig(seed=seed))).splits["test"][
+            3
+        ]
+        for seed in (0, 0, 1)
+    ]
+    same, again, other = (photo["photo"] for photo in photos)
+    np.testing.assert_array_equal(same, again)
+    assert not np.array_equal(same, other)
 
 
 def test_training_digits_change_with_the_step_and_tests_do_not(root):
@@ -182,10 +209,19 @@ def test_files_that_are_absent_or_damaged_are_named(root):
     whole = images.read_bytes()
     broken = whole[:20] + b"\xff" * 20 + whole[40:]
     not_idx = [gzip.compress(content) for content in (b"\0\0", idx(bar(3)))]
+    numbers = gzip.decompress(whole)
+    signed = gzip.compress(numbers[:2] + b"\x09" + numbers[3:])
     for damaged in (whole[:-100], broken, b"no gzip", *not_idx):
         images.write_bytes(damaged)
         with pytest.raises(DataError, match=r"damaged or not an idx|do not belong together"):
             prepare(configure(root))
+    images.write_bytes(signed)
+    with pytest.raises(DataError, match="not an idx file of bytes"):
+        prepare(configure(root))
+    images.write_bytes(whole)
+    (root / "train-labels-idx1-ubyte").write_bytes(idx(np.arange(200) % 11))
+    with pytest.raises(DataError, match="do not belong together"):
+        prepare(configure(root))
     images.unlink()
     with pytest.raises(DataError, match="no train-images-idx3-ubyte in it; expected the four"):
         prepare(configure(root))
@@ -206,9 +242,10 @@ def test_another_photo_size_is_an_error_that_says_which(root):
         prepare(data)
 
 
-def test_senseless_validation_sizes_are_refused(root):
-    with pytest.raises(DataError, match=r"--data\.val-size 200\.0: 200 digits cannot be divided"):
-        prepare(configure(root, val_size=200.0))
+@pytest.mark.parametrize("size", [200.0, 0.001])
+def test_senseless_validation_sizes_are_refused(root, size):
+    with pytest.raises(DataError, match=rf"--data\.val-size {size}: 200 digits cannot be divided"):
+        prepare(configure(root, val_size=size))
 
 
 def test_the_real_digits(real_data):

@@ -221,6 +221,7 @@ LOOKALIKES = {
     b"": "the file is empty",
     b"my notes about a photo\n" * 40: "text, not a photo",
     b"<!DOCTYPE html><html><body>404</body></html>": "a web page (HTML), not a photo",
+    b"\xef\xbb\xbf\r\n<html><body>404</body></html>": "a web page (HTML), not a photo",
     b'<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg"/>': "an SVG drawing",
     b"%PDF-1.7\n\xe2\xe3": "a PDF document",
     b"\x89PNG\r\n\x1a\n": "the file is cut off or damaged",
@@ -294,8 +295,13 @@ def test_lines_and_tracking_pixels_are_refused(width, height):
     )
 
 
+def test_two_pixels_a_side_are_enough():
+    assert load(encode(Image.new("RGB", (2, 2)))).shape == (*SIZE, 3)
+
+
 def test_limits_are_options_named_in_the_refusal():
     content = encode(make_pixels(9))
+    load(content, max_megapixels=60 * 90 / 1e6, max_file_bytes=float(len(content)))
     assert "--data.max-megapixels" in refusal(content, max_megapixels=0.005)
     assert "--data.max-file-megabytes" in refusal(content, max_file_bytes=1000.0)
 
@@ -332,19 +338,23 @@ def test_text_hidden_in_a_png_is_not_unpacked_without_bound():
     assert refusal(encode(make_pixels(10), pnginfo=notes))
 
 
-def progressive(scans: int) -> bytes:
-    """A JPEG file whose last scan comes again and again."""
-    content = encode(make_pixels(0), "JPEG", progressive=True)
-    last = content.rindex(b"\xff\xda")
+def progressive(scans: int, kind: str = "JPEG", **options) -> bytes:
+    """A JPEG file in whose first image the last scan comes again and again."""
+    content = encode(make_pixels(0), kind, progressive=True, **options)
+    end = content.index(b"\xff\xd9")
+    last = content.rindex(b"\xff\xda", 0, end)
     before = count_scans(content)
-    return content[:last] + content[last:-2] * (scans - before + 1) + content[-2:]
+    return content[:last] + content[last:end] * (scans - before + 1) + content[end:]
 
 
 def test_a_jpeg_that_goes_over_its_pixels_hundreds_of_times_is_refused():
     assert count_scans(progressive(40)) == 40
     load(progressive(100))
-    with pytest.raises(PhotoError, match="more than 100 scans"):
-        load(progressive(101))
+    several = {"kind": "MPO", "save_all": True, "append_images": [Image.new("RGB", (90, 60))]}
+    load(progressive(100, **several))
+    for options in ({}, several):
+        with pytest.raises(PhotoError, match="more than 100 scans"):
+            load(progressive(101, **options))
 
 
 def test_what_is_beside_a_jpegs_pixels_is_no_scan():
@@ -392,6 +402,11 @@ def test_pad_keeps_the_aspect_and_fills_with_the_colour():
     assert (photo.scale, photo.offset) == ((1.0, 1.0), (15.0, 0.0))
 
 
+def test_pad_leaves_a_pixel_of_a_strip():
+    strip = np.full((3, 900, 3), 200, np.uint8)
+    assert (load(encode(strip), fill_color=(0.0, 0.0, 0.0)).max(axis=(1, 2)) > 0).sum() == 1
+
+
 def test_crop_cuts_what_is_over_on_both_sides():
     pixels = make_pixels(12, (60, 120))
     photo = load_photo(encode(pixels), size=SIZE, fit="crop")
@@ -417,6 +432,9 @@ def test_portraits_are_turned_only_when_asked():
     np.testing.assert_array_equal(turned.pixels, np.rot90(upright))
     landscape = load_photo(encode(make_pixels(13)), size=SIZE, rotate_to_fit=True)
     assert not landscape.turned
+    for photo_size, size in (((60, 60), (90, 60)), ((60, 60), (60, 90)), ((90, 60), (60, 60))):
+        square = load_photo(encode(make_pixels(13, photo_size)), size=size, rotate_to_fit=True)
+        assert not square.turned
 
 
 @settings(max_examples=60, deadline=None)
