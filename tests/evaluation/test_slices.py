@@ -70,11 +70,11 @@ def test_ranges_of_large_numbers_have_names_of_their_own():
 
 
 def test_an_edge_at_zero_has_no_sign():
-    assert [*slices_of(tuple(str(i / 100) for i in range(-12, 13)))] == [
-        "-0.12 to under -0.06",
-        "-0.06 to under 0.00",
-        "0.00 to under 0.06",
-        "0.06 to 0.12",
+    assert [*slices_of(tuple(str(i / 100) for i in range(-13, 12)))] == [
+        "-0.13 to under -0.08",
+        "-0.08 to under 0.00",
+        "0.00 to under 0.04",
+        "0.04 to 0.11",
     ]
 
 
