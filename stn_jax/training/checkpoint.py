@@ -151,7 +151,7 @@ class CheckpointStore:
         if agree_on(_NONE if latest is None else latest) <= after:
             return None
         step = self._agreed_newest()
-        if step == _NONE:
+        if step <= after:  # what was later is damaged, or there is none
             return None
         args = ocp.args.Composite(notes=ocp.args.JsonRestore())
         return step, self._manager.restore(step, args=args)["notes"]

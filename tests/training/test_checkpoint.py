@@ -115,6 +115,31 @@ def test_damaged_newest_is_set_aside(folder, store, caplog, damage):
     assert restore(store)[0] == 3
 
 
+def test_a_step_that_is_damaged_again_takes_the_place_of_what_was_set_aside(folder, store):
+    for _ in range(2):
+        flip_a_bit(folder / "3")
+        assert restore(store)[0] == 2
+        store.save(3, tree(3), {"seen": 3})
+        store.wait()
+    assert [path.name for path in (folder.parent / "damaged").iterdir()] == ["checkpoints-3"]
+
+
+def test_saving_a_step_that_is_there_does_nothing(folder, store):
+    for step in (2, 3):
+        store.save(step, tree(9), {"seen": 9})
+        store.wait()
+    step, restored, notes = restore(store)
+    assert (step, notes) == (3, {"seen": 3})
+    assert_same_bits(restored, tree(3))
+
+
+def test_notes_are_read_of_later_checkpoints_alone(folder, store):
+    assert store.newest_notes(after=2) == (3, {"seen": 3})
+    assert store.newest_notes(after=3) is None
+    flip_a_bit(folder / "3")
+    assert store.newest_notes(after=2) is None
+
+
 def test_every_file_is_watched(folder):
     """Whichever file changes, it is noticed."""
     for path in sorted(p for p in (folder / "3").rglob("*") if p.is_file()):
