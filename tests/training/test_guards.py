@@ -77,6 +77,20 @@ def test_that_crops_varied_is_known_after_an_interruption(config, tmp_path, monk
     assert re.search("WARNING: step 3: .*it looks at the same place in every photo", said)
 
 
+def test_what_is_just_within_the_limits_is_no_collapse():
+    watch = CollapseWatch(patience=1)
+    assert watch.check(1, HEALTHY) is None
+    limits = {"outside": 0.5, "scale": 0.05, "condition": 20.0, "spread": 1e-4}
+    assert watch.check(2, limits) is None
+
+
+@pytest.mark.parametrize(("most", "collapsed"), [(9e-4, False), (1e-3, True)])
+def test_crops_that_never_varied_by_ten_times_the_least_spread_are_no_collapse(most, collapsed):
+    watch = CollapseWatch(patience=1, min_spread=1e-4)
+    assert watch.check(1, {**HEALTHY, "spread": most}) is None
+    assert (watch.check(2, {**HEALTHY, "spread": 9e-5}) is not None) == collapsed
+
+
 def test_a_run_that_is_no_longer_finite_stops_before_it_is_saved(config, tmp_path):
     # The first update throws the weights to about 1e30, the second loss overflows.
     config = with_train(config, learning_rate=1e30, checkpoint_every=1, steps=9)

@@ -20,11 +20,11 @@ def compiled():
     return jax.jit(lambda x: x + 1).lower(jnp.ones(1000)).compile()
 
 
-def describe(monkeypatch, compiled, available: int) -> str:
+def describe(monkeypatch, compiled, available: int, **options: int) -> str:
     """Of the paper's step: 5.33 GB for 15 photos, 1.64 GB of them weights and moments."""
     monkeypatch.setattr(memory, "step_bytes", lambda _: 5_330_000_000)
     monkeypatch.setattr(memory, "device_bytes", lambda: available)
-    return memory.describe_memory(compiled, batch_size=15, state=STATE)
+    return memory.describe_memory(compiled, batch_size=15, state=STATE, **options)
 
 
 def test_arguments_and_results_are_counted_and_donated_ones_once(compiled):
@@ -38,6 +38,9 @@ def test_the_batch_that_fits_is_said(monkeypatch, compiled):
     assert text.startswith("a step needs 5.33 GB of the 12.0 GB of each device")
     # (12 - 1.64 * 4/3) GB, at (5.33 - 1.64 * 4/3) / 15 GB a photo
     assert "a batch of about 46 for each device would fit" in text
+    # Photos that stay take of both what they take.
+    text = describe(monkeypatch, compiled, 12_000_000_000, resident=1_000_000_000)
+    assert "a batch of about 61 for each device would fit" in text
 
 
 def test_too_little_memory_is_a_warning(monkeypatch, compiled):
@@ -80,3 +83,10 @@ def test_a_container_has_what_it_may_use(monkeypatch, tmp_path, limit, available
         told.write_text(limit)
     monkeypatch.setattr(memory, "_LIMITS", (told, tmp_path / "absent"))
     assert memory.machine_bytes() == (available or physical)
+
+
+def test_devices_of_a_cpu_share_its_memory(monkeypatch):
+    monkeypatch.setattr(memory, "accelerator_bytes", lambda: None)
+    whole = memory.device_bytes() * jax.local_device_count()
+    monkeypatch.setattr(jax, "local_device_count", lambda: 4)
+    assert memory.device_bytes() == whole // 4

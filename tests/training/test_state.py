@@ -82,6 +82,7 @@ def test_gradients_are_clipped_to_a_norm():
             {"schedule": "cosine", "steps": 110, "warmup_steps": 10},
             {0: 0.0, 10: 1.0, 60: 0.5, 110: 0.0},
         ),
+        ({"schedule": "cosine", "steps": 10, "warmup_steps": 10}, {0: 0.0, 9: 0.9}),
     ],
 )
 def test_learning_rate_by_step(options, rates):

@@ -192,6 +192,7 @@ def test_rare_classes_count_as_much_as_common_ones():
     labels = np.array([0, 0, 0, 0, 0, 1], np.int32)
     weights = equal_weights(labels, 2)
     np.testing.assert_allclose(weights, [6 / 10, 6 / 2])
+    assert np.isfinite(equal_weights(labels, 3)).all()
     batch = {**make_batch(6), "label": jnp.asarray(labels), "mask": jnp.ones(6, bool)}
     plainly = make_eval_step(model)
     of_class = [

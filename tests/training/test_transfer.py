@@ -16,7 +16,7 @@ from stn_jax.models import make_model
 from stn_jax.training.checkpoint import restore_best
 from stn_jax.training.errors import WorkdirError
 from stn_jax.training.state import init_state, make_optimizer
-from stn_jax.training.transfer import start_from
+from stn_jax.training.transfer import _last_layer, start_from
 from stn_jax.training.workdir import learned_by, read_run
 
 CLASSES = synthetic.CLASSES
@@ -73,6 +73,10 @@ def test_other_names_of_as_many_classes_get_a_new_last_layer_too(other):
     np.testing.assert_array_equal(last, begin.params["classifier"]["Dense_1"]["kernel"])
 
 
+def test_the_last_of_many_layers_is_the_one_of_the_highest_number():
+    assert _last_layer({"Conv_0": {}, **{f"Dense_{i}": {} for i in range(11)}}) == "Dense_10"
+
+
 def test_a_last_layer_of_another_shape_for_the_same_classes_is_another_network(tmp_path):
     stn_jax.train(tiny_config(model={"dense": ()}, steps=1), tmp_path)
     with pytest.raises(ConfigError, match="other layers: params/classifier/Dense_0"):
@@ -115,6 +119,9 @@ def test_weights_that_may_know_the_test_are_refused(other, tmp_path):
         option = f"--data.{name.replace('_', '-')}"
         with pytest.raises(ConfigError, match=rf"divided the same photos otherwise \({option}\)"):
             start(fresh(2), workdir, classes=CLASSES, data=data)
+    written_otherwise = dataclasses.replace(same, fold=1, root=str(workdir / ".."))
+    with pytest.raises(ConfigError, match="divided the same photos otherwise"):
+        start(fresh(2), workdir, classes=CLASSES, data=written_otherwise)
     elsewhere = dataclasses.replace(same, fold=1, root=str(tmp_path / "others"))
     start(fresh(2), workdir, classes=CLASSES, data=elsewhere)
 
