@@ -82,6 +82,40 @@ def test_defaults_are_the_paper_everywhere():
     assert made.transformer == plain.transformer
 
 
+CHANGED = ModelConfig(
+    crop_size=(8, 12),
+    transform="tps",
+    antialias=True,
+    oversample=2,
+    head="heatmap",
+    view_shrink=3,
+    localization_channels=(4, 4),
+    localization_units=8,
+    scale=0.4,
+    scale_bounds=(0.5, 1.5),
+    keep_inside=True,
+    control_points=5,
+    channels=((4,), (4,)),
+    dense=(8,),
+    dropout=0.1,
+    batch_norm=True,
+    global_pool=True,
+    global_statistics=True,
+    global_blocks=2,
+)
+"""No option as it is by default."""
+
+
+@pytest.mark.parametrize("option", [field.name for field in dataclasses.fields(ModelConfig)])
+def test_every_option_changes_the_network(option):
+    changed = dataclasses.replace(ModelConfig(), **{option: getattr(CHANGED, option)})
+    made, default = (
+        make_model(config, num_classes=2, mean_color=(127.5, 127.5, 127.5))
+        for config in (changed, ModelConfig())
+    )
+    assert made != default
+
+
 def test_what_lies_outside_is_neutral_to_the_classifier():
     model = make_model(SMALL, num_classes=2, mean_color=(50.0, 60.0, 70.0))
     variables = model.init(jax.random.key(0), PHOTOS, train=False)
@@ -119,9 +153,12 @@ def test_precision_reaches_both_networks():
         ),
         (lambda: LocalizationNet(scale_bounds=(1.2, 0.8)), r"0 < low < 1 < high, got \(1.2, 0.8\)"),
         (lambda: LocalizationNet(scale_bounds=(0.0, np.inf)), "0 < low < 1 < high"),
+        (lambda: LocalizationNet(scale_bounds=(1.0, 1.2)), "0 < low < 1 < high"),
+        (lambda: LocalizationNet(scale_bounds=(0.8, 1.0)), "0 < low < 1 < high"),
         (lambda: LocalizationNet(scale_bounds=0.5), "0 < low < 1 < high, got 0.5"),
         (lambda: LocalizationNet(units=0), "units must be a whole number from 1, got 0"),
         (lambda: LocalizationNet(scale=-1.0), "scale must be a finite number above 0, got -1.0"),
+        (lambda: LocalizationNet(scale=0.0), "scale must be a finite number above 0, got 0.0"),
         (lambda: VGGLite(num_classes=0), "num_classes must be a whole number from 1, got 0"),
         (lambda: LocalizationNet(channels=()), "channels must name at least one layer"),
         (lambda: LocalizationNet(control_points=1), "control_points must be a whole number from 2"),
@@ -145,6 +182,10 @@ def test_precision_reaches_both_networks():
 def test_attributes_that_cannot_be_meant_are_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_maps_of_as_many_blocks_as_there_are_can_be_pooled():
+    assert VGGLite(num_classes=2, channels=((4,), (4,)), global_blocks=2).global_blocks == 2
 
 
 @pytest.mark.parametrize(

@@ -70,6 +70,27 @@ def test_weights_are_the_heat_maps_whatever_is_explored():
         np.testing.assert_allclose(found, heatmap[0], atol=0.015)
 
 
+def test_gradients_are_those_of_the_weights_and_not_of_the_draws():
+    seen = look(np.random.default_rng(0).dirichlet(np.ones(24)).reshape(1, *CELLS))
+
+    def drawn(log_heatmap):
+        glimpses = draw_glimpses(
+            jax.random.key(0),
+            seen._replace(log_heatmap=log_heatmap),
+            count=5,
+            explore=0.3,
+            keep_inside=False,
+        )
+        return glimpses.log_weight[0, 0], glimpses
+
+    gradient, glimpses = jax.grad(drawn, has_aux=True)(seen.log_heatmap)
+    expected = np.zeros(CELLS)
+    rows, columns = cells_of(np.asarray(glimpses.theta))
+    np.add.at(expected, (rows, columns), -np.exp(np.asarray(glimpses.log_weight[0])))
+    expected[rows[0], columns[0]] += 1
+    np.testing.assert_allclose(gradient[0], expected, atol=1e-5)
+
+
 def test_glimpses_stay_inside_the_photo():
     theta = np.asarray(draw(peaked(0, 0), keep_inside=True, scale=0.4).theta)
     assert np.all(np.abs(theta[..., 2]) + 0.4 <= 1 + 1e-6)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from stn_jax import LocalizationNet, SpatialTransformer
-from stn_jax.models.localization import _within_covered
+from stn_jax.models.localization import _within_covered, keep_centre_inside
 from stn_jax.sampling import (
     affine_grid,
     attention_theta,
@@ -203,6 +203,23 @@ def test_the_crop_teaches_every_part_of_a_map_behind_a_heat_map(transform):
     assert np.abs(gradient["Conv_2"]["kernel"]).min() > 0
     assert np.abs(gradient["Dense_2"]["bias"]).min() > 0
     assert np.abs(gradient["Dense_2"]["kernel"]).max(axis=0).min() > 0
+
+
+def test_exposure_and_tone_say_nothing_of_where():
+    model = make("affine")
+    dark = photos(1) // 2
+    both = jnp.concatenate([dark, dark + jnp.array([[[[100, 60, 20]]]], jnp.uint8)])
+    variables = model.init(jax.random.key(0), both)
+    last = variables["params"]["localization"]["Dense_1"]
+    last["kernel"] = jax.random.normal(jax.random.key(1), last["kernel"].shape)
+    _, theta = model.apply(variables, both)
+    np.testing.assert_allclose(theta[0], theta[1], atol=1e-4)
+    assert np.abs(theta[0] - attention_theta(jnp.ones(1), jnp.zeros((1, 2)))[0]).max() > 0.1
+
+
+def test_a_crop_larger_than_the_photo_is_kept_in_its_middle():
+    centre = keep_centre_inside(jnp.array([1.2, 0.4]), jnp.array([[0.3, -0.3], [0.9, 0.5]]))
+    np.testing.assert_allclose(centre, [[0, 0], [0.6, 0.5]], atol=1e-6)
 
 
 @pytest.mark.parametrize("raw", [-50.0, 50.0])

@@ -110,6 +110,12 @@ def test_a_constant_image_stays_constant_up_to_its_edge(size, padding_mode):
     np.testing.assert_allclose(crop, 77.0, rtol=1e-6)
 
 
+def test_a_crop_of_one_pixel_has_a_middle_also_between_corners():
+    image = jnp.full((1, 9, 12, 3), 77.0)
+    crop = spatial_transform(image, IDENTITY, (1, 1), antialias=True, align_corners=True)
+    np.testing.assert_allclose(crop, 77.0, rtol=1e-6)
+
+
 def test_the_fill_value_lies_outside_at_every_level():
     image = jnp.full((1, 90, 120, 3), 77.0)
     for zoom_out in (1.5, 2.0, 4.0, 16.0):

@@ -35,6 +35,17 @@ def test_a_homography_that_is_not_finite_leaves_the_others_their_gradient(value)
     assert np.isfinite(np.asarray(jax.grad(total)(jnp.asarray(theta)))).all()
 
 
+def test_a_homography_without_any_depth_reads_the_fill_value_and_has_no_gradient():
+    images = jax.random.normal(jax.random.key(0), (1, 6, 8, 1))
+
+    def crop(theta):
+        return spatial_transform(images, theta, (5, 7), transform="projective", fill_value=9.0)
+
+    theta = jnp.eye(3).at[2].set(0.0)[None]
+    np.testing.assert_array_equal(crop(theta), jnp.full((1, 5, 7, 1), 9.0))
+    np.testing.assert_array_equal(jax.grad(lambda theta: crop(theta).sum())(theta), 0 * theta)
+
+
 @pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16])
 @pytest.mark.parametrize("scale", [1 / 256, 0.9, 300.0])
 def test_an_inverse_in_half_precision_is_that_of_float32_rounded(dtype, scale):

@@ -93,6 +93,9 @@ REFUSED = {
     "control points that are no square": (
         lambda: thin_plate_spline_grid(jnp.zeros((1, 5, 2)), SIZE), ValueError,
         "displacements must have K . K control points with K at least 2, got 5"),
+    "one control point": (
+        lambda: thin_plate_spline_grid(jnp.zeros((1, 1, 2)), SIZE), ValueError,
+        "displacements must have K . K control points with K at least 2, got 1"),
     "a negative regularization": (
         lambda: thin_plate_spline_grid(jnp.zeros((1, 4, 2)), SIZE, regularization=-1.0), ValueError,
         "regularization must be one finite number from 0"),
