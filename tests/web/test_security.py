@@ -33,7 +33,11 @@ def test_every_response_is_marked(client, path):
     assert "frame-ancestors 'none'" in policy
     assert "unsafe" not in policy
     assert headers["Cache-Control"] == "no-store"
+    assert "form-action 'self'" in policy
+    assert "base-uri 'none'" in policy
     assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["X-Frame-Options"] == "DENY"
+    assert "camera=()" in headers["Permissions-Policy"]
     assert headers["Referrer-Policy"] == "no-referrer"
     assert headers["Cross-Origin-Resource-Policy"] == "same-origin"
     assert headers["Cross-Origin-Opener-Policy"] == "same-origin"
@@ -66,7 +70,11 @@ def test_posts_from_other_sites_are_refused(client, photo, headers):
 
 
 def test_posts_from_the_page_itself_and_from_programs_are_taken(client, photo):
-    for headers in ({}, {"Origin": "http://localhost", "Sec-Fetch-Site": "same-origin"}):
+    for headers in (
+        {},
+        {"Origin": "http://localhost", "Sec-Fetch-Site": "same-origin"},
+        {"Sec-Fetch-Site": "none"},
+    ):
         response = client.post("/api/v1/predict", data={"photo": part(photo)}, headers=headers)
         assert response.status_code == 200
 
@@ -92,6 +100,7 @@ def test_a_proxy_may_listen_on_a_port_that_it_does_not_pass_on(build, photo):
         ("192.168.1.7", 200),
         ("photos.example.org", 200),
         ("clinic-server:8000", 200),
+        ("clinic-machine:8000", 200),
         ("evil.example", 400),
         ("localhost.evil.example", 400),
         ("127.0.0.1.evil.example", 400),
@@ -99,7 +108,8 @@ def test_a_proxy_may_listen_on_a_port_that_it_does_not_pass_on(build, photo):
         ("a b", 400),
     ],
 )
-def test_host_header(build, host, status):
+def test_host_header(build, host, status, monkeypatch):
+    monkeypatch.setattr("socket.gethostname", lambda: "Clinic-Machine")
     access = Access(public_url="https://photos.example.org", host="Clinic-Server")
     client = build(access=access).test_client()
     assert client.get("/healthz", headers={"Host": host}).status_code == status
@@ -131,6 +141,9 @@ def test_a_person_signs_in_and_out(guarded):
     assert "SameSite=Strict" in cookie
     assert TOKEN not in cookie
     assert guarded.get("/", headers=html).status_code == 200
+    # As a proxy with passwords of its own passes them on.
+    passed_on = html | {"Authorization": "Basic dXNlcjpwYXNzd29yZA=="}
+    assert guarded.get("/", headers=passed_on).status_code == 200
     guarded.post("/sign-out")
     assert guarded.get("/", headers=html).status_code == 401
 
@@ -164,7 +177,11 @@ def test_without_the_token_only_health_is_answered(guarded, photo):
     assert guarded.post("/cards", data={"photo": part(photo)}).status_code == 401
 
 
-@pytest.mark.parametrize("token", ["", "short", "sixteen letters\u00e4", "sixteen letters\n"])
+def test_a_token_of_sixteen_characters_is_long_enough():
+    Access(token="x" * 16)
+
+
+@pytest.mark.parametrize("token", ["", "x" * 15, "sixteen letters\u00e4", "sixteen letters\n"])
 def test_tokens_that_cannot_be(token):
     with pytest.raises(ConfigError, match="--token must"):
         Access(token=token)
