@@ -82,9 +82,16 @@ def test_only_the_same_classifier_is_called_the_same_network(evaluated, tmp_path
         return _name_of_other(tmp_path, run, dataclasses.replace(run, config=config))
 
     assert name_of(transform="identity") == "the same network on the whole photo, shrunk (no zoom)"
-    assert (
-        name_of(transform="centre", dense=(2,)) == f"the run in {tmp_path}, on a fixed centre crop"
-    )
+    for changed in (
+        {"crop_size": (15, 21)},
+        {"channels": ((3,),)},
+        {"dense": (2,)},
+        {"dropout": 0.1},
+        {"batch_norm": True},
+        {"global_pool": True},
+    ):
+        other = name_of(transform="centre", **changed)
+        assert other == f"the run in {tmp_path}, on a fixed centre crop"
     assert name_of(transform="tps") == f"the run in {tmp_path}"
 
 
