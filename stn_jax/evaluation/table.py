@@ -54,6 +54,7 @@ class PredictionTable:
         _check_lengths(self)
         check_probabilities(self.raw)
         check_probabilities(self.probabilities)
+        _check_lesions(self)
         seen: set[str] = set()
         for file in self.file:
             if file in seen:
@@ -258,3 +259,13 @@ def _check_lengths(table: PredictionTable) -> None:
     for name, values in (table.baselines | table.metadata).items():
         if len(values) != n:
             raise TableError(f"{name} holds {len(values)} photos, file {n}")
+
+
+def _check_lesions(table: PredictionTable) -> None:
+    x0, y0, x1, y1 = table.lesion.T
+    flat = np.flatnonzero((x1 <= x0) | (y1 <= y0))
+    if flat.size:
+        raise TableError(
+            f"{table.file[flat[0]]}: lesion_x0 and lesion_y0 must be less than lesion_x1 and "
+            "lesion_y1; leave all four empty where there is no lesion"
+        )

@@ -65,6 +65,9 @@ def test_a_table_of_other_people_needs_three_kinds_of_columns(tmp_path):
     assert np.isnan(table.lesion).all()
 
 
+WITH_LESION = "file,label,prob_a,prob_b,lesion_x0,lesion_y0,lesion_x1,lesion_y1\n"
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -78,6 +81,8 @@ def test_a_table_of_other_people_needs_three_kinds_of_columns(tmp_path):
         ("file,label,prob_a,prob_b\n1,a,x,0.5\n", "column prob_a: 'x'"),
         ("file,label,prob_a,prob_b\n1,a,0.5,0.5\n1,a,0.5,0.5\n", "1 appears twice"),
         ("file,label,prob_a,prob_b,accepted\n1,a,0.5,0.5,maybe\n", "neither true nor false"),
+        (WITH_LESION + "1,a,0.5,0.5,8,4,8,9\n", "1: lesion_x0 and lesion_y0 must be less"),
+        (WITH_LESION + "1,a,0.5,0.5,,,,\n2,a,0.5,0.5,2,4,8,3\n", "2: lesion_x0 and lesion_y0"),
     ],
 )
 def test_a_table_that_cannot_be_used_is_refused(tmp_path, text, message):
