@@ -16,8 +16,9 @@ import os
 import signal
 import threading
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from types import FrameType
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -290,11 +291,31 @@ def _cores() -> int:
 @contextlib.contextmanager
 def _blocked(*numbers: signal.Signals) -> Iterator[None]:
     """Holds signals back; processes that are started meanwhile hold them back from the first."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
+    came: set[int] = set()
+    with _handled(numbers, lambda number, frame: came.add(number)):
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
+        try:
+            yield
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    for number in came:
+        signal.raise_signal(number)
+
+
+@contextlib.contextmanager
+def _handled(
+    numbers: Iterable[signal.Signals], handler: Callable[[int, FrameType | None], None]
+) -> Iterator[None]:
+    """Handles signals meanwhile; whichever thread they come to, Python answers in the main one."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, handler) for number in numbers}
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        for number, previous in before.items():
+            signal.signal(number, previous)
 
 
 _stop: multiprocessing.synchronize.Event

@@ -234,13 +234,17 @@ def test_an_interrupted_import_ends_quietly_and_leaves_nothing(
 
 
 INTERRUPTED_START = """
-    import os, signal
+    import os, signal, threading, time
     from multiprocessing import util
+
+    # The system gives a signal to any thread that does not hold it back.
+    threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
 
     def spawn(path, arguments, files, before=util.spawnv_passfds):
         process = before(path, arguments, files)
         if "spawn_main" in str(arguments):
             os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(0.2)  # until it has been taken, if it is
         return process
 
     util.spawnv_passfds = spawn
