@@ -46,25 +46,33 @@ def run(main: Callable[[], int], *, resumes: bool = False) -> int:
     """
     # Orbax logs tracebacks of failures that are said here in a line.
     logging.getLogger("absl").setLevel(logging.CRITICAL)
-    with StopSignal():
-        try:
-            return main()
-        except Interrupted as stop:
-            _end(stop, resumes=resumes)
-        except (ConfigError, DataError, WorkdirError) as error:
+    try:
+        with StopSignal():
+            return _status(main, resumes=resumes)
+    except Interrupted as stop:
+        # It came while signals only began, or already ceased, to be caught.
+        _end(stop, resumes=resumes)
+
+
+def _status(main: Callable[[], int], *, resumes: bool) -> int:
+    try:
+        return main()
+    except Interrupted as stop:
+        _end(stop, resumes=resumes)
+    except (ConfigError, DataError, WorkdirError) as error:
+        return _say(error, BAD_INPUT)
+    except (CheckpointError, CollapseError, NonFiniteError) as error:
+        return _say(error, FAILED)
+    except BrokenPipeError:
+        # What is still to be written when the interpreter ends has no reader, either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    except OSError as error:
+        if error.errno in _NO_ACCESS + _NO_SUCH_PLACE:
             return _say(error, BAD_INPUT)
-        except (CheckpointError, CollapseError, NonFiniteError) as error:
-            return _say(error, FAILED)
-        except BrokenPipeError:
-            # What is still to be written when the interpreter ends has no reader, either.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return FAILED
-        except OSError as error:
-            if error.errno in _NO_ACCESS + _NO_SUCH_PLACE:
-                return _say(error, BAD_INPUT)
-            if error.errno in _NO_ROOM:
-                return _say(f"the disk is full: {error}. Earlier checkpoints are intact", FAILED)
-            raise
+        if error.errno in _NO_ROOM:
+            return _say(f"the disk is full: {error}. Earlier checkpoints are intact", FAILED)
+        raise
 
 
 def _end(stop: Interrupted, *, resumes: bool) -> NoReturn:

@@ -1,6 +1,9 @@
 """Errors become a line and an exit status."""
 
 import errno
+import subprocess
+import sys
+import textwrap
 
 import pytest
 
@@ -47,3 +50,32 @@ def test_defects_pass(error):
 def test_the_status_is_the_programs_own():
     assert cli.run(lambda: 0) == 0
     assert cli.run(lambda: 7) == 7
+
+
+@pytest.mark.parametrize(("after", "number"), [(1, "SIGINT"), (2, "SIGTERM"), (3, "SIGTERM")])
+def test_a_signal_is_answered_while_signals_begin_and_cease_to_be_caught(after, number):
+    """SIGINT and SIGTERM begin to be caught, then cease to be: it comes after so many of these."""
+    program = f"""
+        import signal
+        from stn_jax import cli
+
+        calls, install = [], signal.signal
+
+        def interrupt(number, handler):
+            before = install(number, handler)
+            calls.append(number)
+            if len(calls) == {after}:
+                signal.raise_signal(signal.{number})
+            return before
+
+        signal.signal = interrupt
+        raise SystemExit(cli.run(lambda: 0, resumes=True))
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    hint = "; the same command goes on from the last checkpoint, if any"
+    assert (done.stderr, done.returncode) == (f"stopped by {number}{hint}\n", 0)

@@ -47,7 +47,7 @@ def when_there_is(path: Path) -> Callable[[subprocess.Popen], None]:
 
 
 def when_signals_are_caught(process: subprocess.Popen) -> None:
-    """The first moment at which the program can answer: long before JAX is imported."""
+    """The first moment at which it can answer both signals: long before JAX is imported."""
     status = Path(f"/proc/{process.pid}/status")
     while True:
         caught = next(line for line in status.read_text().splitlines() if "SigCgt" in line)
