@@ -113,7 +113,7 @@ def prepare(data: DataConfig, *, progress: bool = True) -> PhotoDataset:
     try:
         source = open_source(data)
         folder = f"{_slug(source.name)}-{source.fingerprint[:16]}"
-        directory = Path(data.cache_dir).expanduser() / folder
+        directory = cache.expand(data.cache_dir) / folder
         cache.obtain(directory, build=build, is_whole=imported.is_whole)
     except OSError as error:
         raise DataError(f"--data.cache-dir {data.cache_dir}: {error}") from error

@@ -6,6 +6,23 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from stn_jax.data.errors import DataError
+
+
+def expand(cache_dir: str) -> Path:
+    """The folder that `--data.cache-dir` names, in which ~ is the user's home.
+
+    Raises:
+      DataError: when nothing tells where that is.
+    """
+    try:
+        return Path(cache_dir).expanduser()
+    except RuntimeError as error:
+        raise DataError(
+            f"--data.cache-dir {cache_dir}: nothing tells where the user's home is; set HOME, or "
+            "name another folder"
+        ) from error
+
 
 def obtain(
     directory: Path, *, build: Callable[[Path], None], is_whole: Callable[[Path], bool]

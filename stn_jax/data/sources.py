@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from stn_jax.config import DataConfig
-from stn_jax.data import scin
+from stn_jax.data import cache, scin
 from stn_jax.data.errors import DataError
 from stn_jax.data.folder import EXPECTED, SPLITS, Entry, Listing, list_photos
 from stn_jax.data.generators import Generator
@@ -81,7 +81,7 @@ def open_source(data: DataConfig) -> Source:
 def _open_files(data: DataConfig, listing: Listing, root: Path) -> Source:
     reader = FileReader(root=str(root), **photo_options(data))
     place = hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:16]
-    index = Path(data.cache_dir).expanduser() / f"hashes-{place}.json"
+    index = cache.expand(data.cache_dir) / f"hashes-{place}.json"
     contents = hash_files(root, [entry.file for entry in listing.entries], index=index)
     # Where the folder lies says nothing about its photos.
     placeless = dataclasses.replace(reader, root="")

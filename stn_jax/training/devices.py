@@ -1,5 +1,6 @@
 """How a run is laid out over devices and hosts: batches divided, the state on all of them."""
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -43,9 +44,12 @@ def join_cluster(
 def use_compilation_cache() -> None:
     """Keeps compiled programs in the user's cache, so that a restart need not compile again.
 
-    JAX_COMPILATION_CACHE_DIR, where it is set, says where.
+    JAX_COMPILATION_CACHE_DIR, where it is set, says where. Where nothing tells of a home, as in
+    containers for any user, programs are compiled every time.
     """
-    if not jax.config.jax_compilation_cache_dir:
+    if jax.config.jax_compilation_cache_dir:
+        return
+    with contextlib.suppress(RuntimeError):  # no home
         home = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
         jax.config.update("jax_compilation_cache_dir", str(home / "stn_jax" / "compiled"))
 

@@ -4,6 +4,7 @@ import time
 import pytest
 
 from stn_jax.data import cache
+from stn_jax.data.errors import DataError
 
 
 def write_whole(directory):
@@ -86,3 +87,9 @@ def test_of_several_processes_one_builds_and_the_others_wait(tmp_path):
         process.join()
         assert process.exitcode == 0
     assert (tmp_path / "log").read_text() == "built\n"
+
+
+def test_a_cache_in_a_home_that_nobody_knows_is_refused(monkeypatch):
+    monkeypatch.setattr("os.path.expanduser", lambda path: path)
+    with pytest.raises(DataError, match=r"--data\.cache-dir ~/photos: .*set HOME"):
+        cache.expand("~/photos")

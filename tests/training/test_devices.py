@@ -171,3 +171,14 @@ def test_compiled_programs_are_kept_in_the_users_cache(monkeypatch, tmp_path):
         jax.config.update("jax_compilation_cache_dir", None)
         devices.use_compilation_cache()
         assert jax.config.jax_compilation_cache_dir == str(tmp_path / "stn_jax" / "compiled")
+
+
+def test_without_a_home_programs_are_compiled_every_time(monkeypatch):
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr("os.path.expanduser", lambda path: path)
+    before = jax.config.jax_compilation_cache_dir
+    with contextlib.ExitStack() as stack:
+        stack.callback(jax.config.update, "jax_compilation_cache_dir", before)
+        jax.config.update("jax_compilation_cache_dir", None)
+        devices.use_compilation_cache()
+        assert jax.config.jax_compilation_cache_dir is None
