@@ -1,6 +1,11 @@
-# Two commands on a fresh machine with python3 (3.11 or later), its venv module and make:
-#   make demo   train and evaluate on generated photos, and say where the pictures are
-#   make test   the whole test suite
+# On a fresh machine with python3 (3.11 or later), its venv module and make; each installs what it
+# needs into .venv first:
+#   make demo     train and evaluate on generated photos, and say where the pictures are
+#   make test     the whole test suite
+#   make soak     kill a training at 100 random moments, and resume it
+#   make lint     check style and format
+#   make format   mend style and format, as far as a program can
+#   make clean    remove .venv and what demo and test left; your own runs stay
 PYTHON ?= python3
 BIN := .venv/bin
 
@@ -55,5 +60,6 @@ format: .venv/installed-dev
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
+# Other runs may be days of training.
 clean:
-	rm -rf .venv runs artifacts
+	rm -rf .venv artifacts runs/demo runs/demo-without-zoom runs/demo-centre
