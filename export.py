@@ -13,8 +13,9 @@ from stn_jax import cli
 class Command:
     """Write a trained model as files that need nothing of this project to run.
 
-    model.stablehlo and weights.npz run with jax alone (the README.md beside them shows how);
-    model.onnx is written where jax2onnx is installed.
+    model.stablehlo and weights.npz run with jax and numpy alone, as the README.md beside them
+    shows; model.json says what else an answer needs (classes, threshold, preparation of photos).
+    model.onnx is written where jax2onnx and onnxruntime are installed.
     """
 
     workdir: Path

@@ -22,6 +22,8 @@ from stn_jax.training.workdir import Run
 Outputs = tuple[Float[Array, "photo label"], Float[Array, "photo *entries"]]
 
 _PLATFORMS = ("cpu", "cuda", "tpu")
+_FOR_ONNX = ("jax2onnx", "onnxruntime")
+"""What writes the ONNX file, and what shows that it predicts the same."""
 _TOLERANCE = 1e-4
 """Largest difference of a probability or entry of theta accepted from ONNX's other arithmetic."""
 _README = """# An exported model
@@ -85,10 +87,11 @@ def export(predictor: Predictor, folder: Path) -> Iterator[str]:
     np.savez(folder / "weights.npz", **{f"{i:04d}": leaf for i, leaf in enumerate(weights)})
     yield f"{folder / 'weights.npz'}: {sum(w.size for w in weights):,} numbers"
     (folder / "model.json").write_text(json.dumps(_description(predictor), indent=2) + "\n")
+    yield f"{folder / 'model.json'}: classes, threshold, and how photos are prepared"
     (folder / "README.md").write_text(_readme(predictor))
     yield f"{folder / 'README.md'}: how to run it"
-    if importlib.util.find_spec("jax2onnx") is None:
-        yield "no ONNX file: pip install jax2onnx onnxruntime to get one"
+    if not all(map(importlib.util.find_spec, _FOR_ONNX)):
+        yield f"no ONNX file: pip install {' '.join(_FOR_ONNX)} to get one"
         return
     if predictor.run.config.train.precision != "float32":
         yield "no ONNX file: onnxruntime computes convolutions in float32 alone"

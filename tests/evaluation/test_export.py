@@ -27,7 +27,8 @@ def predictor(trained):
 
 def test_stablehlo_predicts_the_same(predictor, tmp_path):
     lines = list(export(predictor, tmp_path))
-    assert any("model.stablehlo" in line for line in lines)
+    for file in tmp_path.iterdir():
+        assert any(line.startswith(f"{file}: ") for line in lines), file
     graph = jax.export.deserialize(bytearray((tmp_path / "model.stablehlo").read_bytes()))
     with np.load(tmp_path / "weights.npz") as file:
         weights = [file[name] for name in sorted(file.files)]
@@ -96,6 +97,12 @@ def test_onnx_predicts_the_same(predictor, tmp_path):
     pytest.importorskip("jax2onnx", reason="ONNX is optional: pip install jax2onnx onnxruntime")
     pytest.importorskip("onnxruntime", reason="ONNX is optional: pip install onnxruntime")
     assert to_onnx(predictor, tmp_path / "model.onnx") < 1e-4
+
+
+def test_without_what_checks_it_there_is_no_onnx_file(predictor, tmp_path, monkeypatch):
+    there = {"jax2onnx": "there", "onnxruntime": None}
+    monkeypatch.setattr("importlib.util.find_spec", there.get)
+    assert "pip install jax2onnx onnxruntime" in [*export(predictor, tmp_path)][-1]
 
 
 def test_bfloat16_gives_no_onnx_file_and_says_why(predictor, tmp_path, monkeypatch):
