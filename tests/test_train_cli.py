@@ -102,7 +102,9 @@ def test_help_lists_every_option_with_its_meaning(monkeypatch, capsys):
 
 def test_help_needs_no_configuration(monkeypatch, capsys):
     assert run(monkeypatch, "--help") == 0
-    assert "--config {None}|PATH" in capsys.readouterr().out
+    text = capsys.readouterr().out
+    assert "--config {None}|PATH" in text
+    assert "\nEvery value of the configuration file can be changed here." in text
 
 
 def test_help_does_not_wait_for_jax():

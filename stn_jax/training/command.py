@@ -104,7 +104,7 @@ def parse(arguments: list[str]) -> Command:
         default=Command(config=path, workdir=None, cluster=Cluster(), options=options),
         args=others,
         prog="train.py",
-        description=f"{Command.__doc__}{about}",
+        description=f"{inspect.getdoc(Command)}{about}",
     )
     if path is None:
         known = ", ".join(stn_jax.config.known_files())
