@@ -13,12 +13,15 @@ from stn_jax.config import ConfigError
 
 @dataclasses.dataclass(frozen=True)
 class Command:
-    """Evaluate a trained model on photos it has never seen."""
+    """Evaluate a trained model on photos it has never seen.
+
+    Writes report.html, metrics.json, predictions.csv and figures into evaluation/ in the workdir.
+    """
 
     workdir: Path | None = None
-    """Folder of the run."""
+    """Folder of the run; this or --from-predictions."""
     from_predictions: Path | None = None
-    """A predictions.csv to compute everything from again, without a model."""
+    """A predictions.csv to compute everything else from again, beside it, without a model."""
     split: Literal["test", "val", "train"] = "test"
     """Photos to evaluate on; the results of val and train go into a folder of their own."""
     target_error: float = 0.1
@@ -26,7 +29,7 @@ class Command:
     certainty: float = 0.95
     """How sure that promise must be, in (0, 1)."""
     masks: Path | None = None
-    """Folder of lesion masks (white on black, PNG) named after the photos."""
+    """Folder of lesion masks (PNG, white on black) named after the photos, for comparison."""
     compare: tuple[Path, ...] = ()
     """Folders of other evaluated runs on the same photos, to compare with."""
     data_root: str | None = None

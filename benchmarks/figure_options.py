@@ -14,7 +14,9 @@ def read_options(doc: str) -> tuple[dict[str, Path], Path]:
       (workdirs by name, the picture to write).
     """
     parser = argparse.ArgumentParser(description=doc.splitlines()[0])
-    parser.add_argument("runs", nargs="+", metavar="NAME=WORKDIR")
+    parser.add_argument(
+        "runs", nargs="+", metavar="NAME=WORKDIR", help="an evaluated run, and what to call it"
+    )
     parser.add_argument("--output", type=Path, required=True, help="the picture to write")
     options = parser.parse_args()
     runs = dict(run.split("=", 1) for run in options.runs)

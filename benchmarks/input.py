@@ -33,8 +33,8 @@ BATCH = 15
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--root", required=True, help="folder of photos, one sub-folder a class")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--batches", type=int, default=20, help="batches in a round")
+    parser.add_argument("--rounds", type=int, default=3, help="measured rounds (default 3)")
+    parser.add_argument("--batches", type=int, default=20, help="batches in a round (default 20)")
     arguments = parser.parse_args()
     # Here, not above: the import's processes load what stands above, and train.py has little there.
     from stn_jax.data.builder import prepare

@@ -182,7 +182,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.step", description=__doc__.splitlines()[0]
     )
-    parser.add_argument("--scenes", nargs="+", choices=SCENES, default=list(SCENES))
+    parser.add_argument(
+        "--scenes", nargs="+", choices=SCENES, default=list(SCENES),
+        help="sizes of photos, and photos in a batch (default: all)",
+    )  # fmt: skip
     parser.add_argument(
         "--contestants", nargs="+", choices=CONTESTANTS[1:], default=CONTESTANTS[1:],
         help="those that ours is measured against (default: all)",

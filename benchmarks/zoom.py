@@ -1,11 +1,11 @@
 """Does the zoom find the lesion, with every seed? Recipes against each other, no seed left out.
 
-A recipe is a way to train the same classifier: with glimpses (configs/demo.py takes two), with a
-crop that narrows, as the paper did, or without any learned zoom. A scene is a set of photos whose
-class shows only in a small place, at full resolution. A run succeeds when at least 95 % of the test
-photos are classified rightly and the crop holds the lesion's centre in at least 90 %; a crop that
-covers the whole photo always holds it, so the crop's scale and its overlap with the lesion's box
-(IoU) are given, too.
+A recipe is a way to train the same classifier: with glimpses (configs/demo.py takes two), with one
+crop, with one that narrows, like the paper, or without any learned zoom. A scene is a set of photos
+whose class shows only in a small place, at full resolution. A run succeeds when at least 95 % of
+the test photos are classified rightly and the crop holds the lesion's centre in at least 90 %; a
+crop that covers the whole photo always holds it, so the crop's scale and its overlap with the
+lesion's box (IoU) are given, too.
 
 Every run is trained and evaluated as any user would, by `stn_jax.train` and `stn_jax.evaluate`, and
 keeps its workdir; one that is done is not done again.
@@ -198,11 +198,20 @@ def print_table(results: list[dict[str, Any]]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     scenes = ("synthetic", "synthetic few", "synthetic 210x315", "digits")
-    parser.add_argument("--scenes", nargs="+", choices=scenes, default=["synthetic"])
-    parser.add_argument("--recipes", nargs="+", choices=RECIPES, default=list(RECIPES))
+    parser.add_argument(
+        "--scenes", nargs="+", choices=scenes, default=["synthetic"],
+        help="sets of photos (default: synthetic)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--recipes", nargs="+", choices=RECIPES, default=list(RECIPES),
+        help="ways to train (default: all)",
+    )  # fmt: skip
     parser.add_argument("--seeds", type=int, default=10, help="seeds 0, 1, ... (default 10)")
     parser.add_argument("--mnist", type=Path, help="folder of MNIST's files, for digits")
-    parser.add_argument("--workdir", type=Path, default=Path("runs/zoom"))
+    parser.add_argument(
+        "--workdir", type=Path, default=Path("runs/zoom"),
+        help="where the runs go, one folder each (default runs/zoom)",
+    )  # fmt: skip
     parser.add_argument("--output", type=Path, help="file for the results, as JSON")
     options = parser.parse_args()
     if "digits" in options.scenes and options.mnist is None:

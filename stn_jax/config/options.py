@@ -84,7 +84,7 @@ class DataConfig:
     root: str | None = None
     """Folder of photos; it must exist: a sub-folder a class, train/ val/ test/, or photos.csv."""
     default_root: str = "data/derm"
-    """Folder looked for when `root` is not given; where it is absent, generated photos stand in."""
+    """Folder looked for without `root`; where it is absent, source auto generates photos."""
     source: Literal["auto", "folder", "synthetic", "scin", "mnist"] = "auto"
     """Where photos come from; auto: the folder where there is one, else synthetic. scin, mnist: a
     folder with the SCIN release or the files of MNIST in it."""
