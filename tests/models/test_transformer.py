@@ -288,7 +288,7 @@ def test_outside_of_the_photo_is_the_mean_colour():
 
 
 def test_localization_is_a_small_part_of_the_arithmetic():
-    """Under 5 % of the paper's network, counted by XLA."""
+    """Under 1 % of the paper's network, counted by XLA."""
 
     def flops(module: nn.Module, shape: tuple[int, ...], **keywords) -> float:
         images = jax.ShapeDtypeStruct(shape, jnp.float32)
@@ -300,7 +300,7 @@ def test_localization_is_a_small_part_of_the_arithmetic():
 
     view = flops(LocalizationNet(), (1, 70, 105, 3))
     whole = flops(VGGLite(num_classes=2), (1, 210, 315, 3), train=False)
-    assert view < 0.05 * whole
+    assert view < 0.01 * whole
 
 
 @pytest.mark.parametrize(
