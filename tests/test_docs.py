@@ -1,4 +1,4 @@
-"""What the documentation names exists: files, options, functions, and places in other pages."""
+"""What the documentation names exists, and what a run writes is explained."""
 
 import dataclasses
 import importlib
@@ -6,12 +6,16 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from stn_jax.config import Config
+from stn_jax.evaluation.table import BASELINES, make_table, write_table
+from stn_jax.training.workdir import read_metrics
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+RUN = ROOT / "docs" / "run.md"
 PACKAGE = ROOT / "stn_jax"
 SOURCES = [
     *ROOT.glob("*.py"),
@@ -121,6 +125,33 @@ def test_figures_are_drawn(path):
     sources = "\n".join(source.read_text() for source in PACKAGE.rglob("*.py"))
     for name in named(path, r"figures/(\w+)\.png"):
         assert re.search(rf"\"{name}(\.png)?\"", sources), name
+
+
+def test_what_a_run_writes_is_explained(trained):
+    """Its files and folders, and the names in metrics.jsonl."""
+    explained = set(code_of(RUN))
+    for path in trained.glob("[!.]*"):
+        name = f"{path.name}/" if path.is_dir() else path.name
+        assert any(code.startswith(name) for code in explained), name
+    for values in read_metrics(trained / "metrics.jsonl"):
+        for name in values.keys() - {"step"}:
+            assert name.partition("/")[2] in explained, name
+
+
+def test_columns_of_predictions_are_explained(tmp_path):
+    table = make_table(
+        classes=("benign", "malignant"),
+        file=("a.jpg",),
+        label=(0,),
+        raw=np.array([[0.8, 0.2]]),
+        theta=np.zeros((1, 6)),
+        baselines={name: np.zeros(1, np.int64) for name in BASELINES},
+        metadata={"age": ("40",)},
+    )
+    write_table(table, tmp_path / "predictions.csv")
+    explained = set(code_of(RUN))
+    for column in (tmp_path / "predictions.csv").read_text().splitlines()[0].split(","):
+        assert {column, f"{column.partition('_')[0]}_"} & explained, column
 
 
 @pytest.mark.parametrize(
