@@ -1,5 +1,5 @@
-# On a fresh machine with python3 (3.11 or later), its venv module and make; each installs what it
-# needs into .venv first:
+# On a fresh machine with python3 (3.11 or later), its venv module and make; what is needed is
+# installed into .venv first:
 #   make demo     train and evaluate on generated photos, and say where the pictures are
 #   make test     the whole test suite
 #   make soak     kill a training at 100 random moments, and resume it
