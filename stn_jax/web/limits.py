@@ -29,7 +29,7 @@ class Limits:
     time_limit: float = 30.0
     """Seconds until a request that is still waiting is given up (503)."""
     upload_limit: float = 120.0
-    """Seconds in which an upload must have arrived."""
+    """Seconds in which an upload must have arrived, and an answer must have been taken."""
 
     def __post_init__(self):
         for name, most in _MOST.items():

@@ -25,6 +25,9 @@ SPARE = 8
 """Threads beyond those of requests under way: for health checks, and to send others away."""
 MAX_HEADER_BYTES = 32_768
 _IDLE = 60
+"""Seconds that a connection without a request is kept."""
+_IDLE_WHEN_FULL = 2
+"""The same while others wait to get in: every browser keeps several."""
 _TICK = 0.2
 
 _log = logging.getLogger("stn_jax.web")
@@ -47,7 +50,7 @@ class _ErrorTask(ErrorTask):
 
 
 class _Channel(HTTPChannel):
-    """A connection that knows since when its present request has been arriving."""
+    """A connection that knows since when its request has been arriving, or its answer leaving."""
 
     error_task_class = _ErrorTask
     since = 0.0
@@ -57,9 +60,23 @@ class _Channel(HTTPChannel):
             self.since = time.time()
         return super().received(data)
 
+    def write_soon(self, data: bytes) -> int:
+        self.since = time.time()
+        return super().write_soon(data)
+
+    @property
+    def in_transit(self) -> bool:
+        """Whether a part of a request has arrived, or of an answer is still to leave."""
+        return self.request is not None or bool(self.total_outbufs_len)
+
+    @property
+    def busy(self) -> bool:
+        """Whether it has a request that is not answered and sent yet."""
+        return self.in_transit or bool(self.requests)
+
 
 class Server(TcpWSGIServer):
-    """waitress, with a limit to the time of an upload, and an end that loses no request."""
+    """waitress, with limits to what slow and silent clients hold; its end loses no request."""
 
     channel_class = _Channel
     limits = Limits()
@@ -82,16 +99,16 @@ class Server(TcpWSGIServer):
         wasyncore.close_all(self._map)
 
     def _busy(self) -> bool:
-        return any(
-            channel.request is not None or channel.requests or channel.total_outbufs_len
-            for channel in list(self.active_channels.values())
-        )
+        return any(channel.busy for channel in list(self.active_channels.values()))
 
     def maintenance(self, now: float) -> None:
-        """Closes connections that are silent, or whose request takes too long to arrive."""
+        """Closes connections that are silent, or too slow at sending or taking their part."""
         super().maintenance(now)
+        full = len(self._map) >= self.adj.connection_limit
         for channel in self.active_channels.values():
-            if channel.request is not None and channel.since < now - self.limits.upload_limit:
+            too_slow = channel.in_transit and channel.since < now - self.limits.upload_limit
+            in_the_way = not channel.busy and channel.last_activity < now - _IDLE_WHEN_FULL
+            if too_slow or (full and in_the_way):
                 channel.will_close = True
 
 

@@ -1,5 +1,6 @@
 """Uploads made to break something, over a real connection: refused, and the page lives on."""
 
+import contextlib
 import http.client
 import io
 import json
@@ -247,6 +248,35 @@ def test_stalled_uploads_hold_nobody_up_and_are_dropped(server):
     finally:
         for connection in stalled:
             connection.close()
+
+
+def test_answers_that_nobody_takes_are_dropped(server):
+    connection = socket.socket()
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    connection.settimeout(15)
+    connection.connect(("127.0.0.1", server.port))
+    with connection:
+        # Together more than what systems hold for a reader.
+        connection.sendall(b"GET /static/page.css HTTP/1.1\r\nHost: localhost\r\n\r\n" * 1000)
+        until = time.monotonic() + 12
+        # A byte now and then keeps it open no longer.
+        while still_open := _still_open(connection):
+            if time.monotonic() > until:
+                break
+            time.sleep(0.3)
+        assert not still_open
+
+
+def test_connections_without_a_request_keep_nobody_out(build, go_live):
+    limits = Limits(queue=4, max_photos=4)
+    live = go_live(build(limits=limits), limits)
+    with contextlib.ExitStack() as stack:
+        # As browsers do, which keep several connections each.
+        for _ in range(3 * limits.queue + 8):
+            kept = http.client.HTTPConnection("127.0.0.1", live.port, timeout=15)
+            stack.callback(kept.close)
+            kept.request("GET", "/healthz")
+            assert kept.getresponse().read() == b"ok\n"
 
 
 def _still_open(connection):
