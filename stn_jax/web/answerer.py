@@ -80,7 +80,7 @@ class Answerer:
           TooSlowError: the answer was not there in time.
         """
         deadline = time.monotonic() + self.limits.time_limit
-        with _held(self._decoders, timeout=_left(deadline), otherwise=TooSlowError):
+        with self.decoding(deadline):
             uploads = receive()
             loaded = [self._load(upload) for upload in uploads]
         usable = [i for i, photo in enumerate(loaded) if isinstance(photo, Photo)]
@@ -96,17 +96,16 @@ class Answerer:
         ]
 
     @contextlib.contextmanager
-    def decoding(self, deadline: float | None = None) -> Iterator[None]:
-        """Held by whoever decodes photos besides.
+    def decoding(self, deadline: float) -> Iterator[None]:
+        """Held by whoever decodes photos.
 
         Args:
-          deadline: of the request's answers; by default its time begins now.
+          deadline: of the request's answers.
 
         Raises:
-          TooSlowError: when others decoded for so long.
+          TooSlowError: when others decoded until then.
         """
-        timeout = self.limits.time_limit if deadline is None else _left(deadline)
-        with _held(self._decoders, timeout=timeout, otherwise=TooSlowError):
+        with _held(self._decoders, timeout=_left(deadline), otherwise=TooSlowError):
             yield
 
     def close(self) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import flask
+import jinja2
 
 from stn_jax.evaluation.metrics import commonest
 from stn_jax.evaluation.predictor import Predictor
@@ -15,6 +16,7 @@ from stn_jax.web.errors import handle_errors
 from stn_jax.web.health import health
 from stn_jax.web.limits import Limits
 from stn_jax.web.page import page
+from stn_jax.web.pictures import thumbnail
 from stn_jax.web.security import Access, protect
 from stn_jax.web.site import KEY, Site
 from stn_jax.web.uploads import Request, Upload
@@ -44,8 +46,32 @@ def make_app(
     app.json.sort_keys = False
     app.config["MAX_CONTENT_LENGTH"] = limits.max_bytes
     app.config["MAX_FORM_PARTS"] = limits.max_photos + 16
-    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
-    app.jinja_env.filters |= {
+    _prepare_templates(app.jinja_env)
+    counters = Counters()
+    answerer = Answerer(predictor, limits=limits, on_batch=counters.batch)
+    counters.watch_queue(lambda: answerer.batcher.waiting)
+    app.extensions[KEY] = Site(
+        predictor=predictor,
+        evidence=evidence,
+        examples=list(examples),
+        thumbnails=[thumbnail(example.content) for example in examples],
+        access=access,
+        limits=limits,
+        counters=counters,
+        answerer=answerer,
+    )
+    # In this order: what the checks refuse is counted, too.
+    counters.watch(app)
+    protect(app, access)
+    handle_errors(app)
+    for part in (page, api, health):
+        app.register_blueprint(part)
+    return app
+
+
+def _prepare_templates(templates: jinja2.Environment) -> None:
+    templates.trim_blocks = templates.lstrip_blocks = True
+    templates.filters |= {
         "between": between,
         "chance": chance,
         "choices": choices,
@@ -55,20 +81,7 @@ def make_app(
         "promised": promised,
         "share": share,
     }
-    app.jinja_env.tests["always"] = answers_always
-    counters = Counters()
-    answerer = Answerer(predictor, limits=limits, on_batch=counters.batch)
-    counters.watch_queue(lambda: answerer.batcher.waiting)
-    app.extensions[KEY] = Site(
-        predictor, evidence, list(examples), access, limits, counters, answerer
-    )
-    # In this order: what the checks refuse is counted, too.
-    counters.watch(app)
-    protect(app, access)
-    handle_errors(app)
-    for part in (page, api, health):
-        app.register_blueprint(part)
-    return app
+    templates.tests["always"] = answers_always
 
 
 def announce_stop(app: flask.Flask) -> None:

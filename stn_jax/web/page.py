@@ -6,13 +6,11 @@ from werkzeug.wrappers import Response as WerkzeugResponse
 
 from stn_jax.evaluation.facts import FIXED_CROPS
 from stn_jax.web.answerer import Answer, Refusal
-from stn_jax.web.pictures import encode, make_pictures, shrink
+from stn_jax.web.pictures import make_pictures
 from stn_jax.web.site import Site, current_site, status_of
 from stn_jax.web.words import certainty_in_words, reason_in_words, unnamed
 
 page = flask.Blueprint("page", __name__)
-
-THUMBNAIL = (240, 360)
 
 
 @page.get("/")
@@ -40,12 +38,10 @@ def cards() -> tuple[str, int]:
 @page.get("/examples/<int:number>.jpg")
 def example(number: int) -> flask.Response:
     """A small picture of an example."""
-    examples = current_site().examples
-    if number >= len(examples):
+    thumbnails = current_site().thumbnails
+    if number >= len(thumbnails):
         raise NotFound("There is no such example.")
-    with current_site().answerer.decoding():
-        small = encode(shrink(examples[number].content, THUMBNAIL), "JPEG")
-    return flask.Response(small, mimetype="image/jpeg")
+    return flask.Response(thumbnails[number], mimetype="image/jpeg")
 
 
 @page.route("/sign-in", methods=["GET", "POST"])

@@ -15,6 +15,8 @@ from stn_jax.web.answerer import Answer
 
 LONGEST_SIDE = 960
 """Of a shown photo, in pixels: sharp on a phone and on half a desktop."""
+THUMBNAIL = (240, 360)
+"""Height and width of a small picture, at most."""
 OVERHANG = 0.15
 """How much of the area of interest is drawn beyond the photo, as a share of the photo's side."""
 
@@ -80,6 +82,11 @@ def shrink(content: bytes, size: tuple[int, int]) -> UInt8[np.ndarray, "height w
     return load_unpadded(
         content, size=size, max_megapixels=math.inf, max_file_bytes=math.inf
     ).pixels
+
+
+def thumbnail(content: bytes) -> bytes:
+    """A small JPEG of a photo that the predictor has found to be in order."""
+    return encode(shrink(content, THUMBNAIL), "JPEG")
 
 
 def encode(pixels: UInt8[np.ndarray, "height width channel"], kind: str) -> bytes:

@@ -24,12 +24,14 @@ class Site:
     Attributes:
       evidence: what the model's test says, see `evidence.read_evidence`.
       examples: photos to try.
+      thumbnails: of these, JPEG; made beforehand, since whoever waits to decode holds a thread.
       stopping: set from the moment on at which the server has been told to stop.
     """
 
     predictor: Predictor
     evidence: Mapping[str, Any] | None
     examples: list[Upload]
+    thumbnails: list[bytes]
     access: Access
     limits: Limits
     counters: Counters

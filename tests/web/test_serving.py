@@ -145,15 +145,29 @@ def test_a_request_is_given_up_after_its_time(slow_app, slow, photo):
     assert slow.batches in ([], [1])
 
 
+@contextlib.contextmanager
+def all_decoders_taken(app):
+    with contextlib.ExitStack() as stack:
+        for _ in range(os.cpu_count() or 1):
+            deadline = time.monotonic() + 20
+            stack.enter_context(app.extensions["stn_jax"].answerer.decoding(deadline))
+        yield
+
+
+def test_pictures_of_examples_wait_for_nobody(build):
+    """Else two people who open the page of a busy server would take the threads to spare."""
+    app = build(limits=Limits(time_limit=0.2))
+    with all_decoders_taken(app):
+        assert app.test_client().get("/examples/0.jpg").status_code == 200
+
+
 def test_pictures_wait_no_longer_than_their_request_may(slow_app, slow, predictor, photo):
     predictor.predict([photo])  # compiled
     app, results = slow_app(time_limit=2.0), []
     began = time.monotonic()
     thread = in_thread(results, post, app, photo, path="/cards")
     assert slow.started.wait(20)
-    with contextlib.ExitStack() as stack:
-        for _ in range(os.cpu_count() or 1):
-            stack.enter_context(app.extensions["stn_jax"].answerer.decoding())
+    with all_decoders_taken(app):
         time.sleep(max(0, began + 1.2 - time.monotonic()))
         slow.go.set()
         thread.join()
