@@ -30,13 +30,15 @@ def outline_photo(
     Args:
       axes: where to draw.
       photo: the pixels.
-      area: corners (x, y) of the area of interest, in pixels of the photo.
+      area: corners (x, y) of the area of interest, in pixels of the photo; one without bounds, as
+        a projective map's that reaches the horizon, has no outline.
       lesion: corners of the lesion's box, likewise.
     """
     show(axes, photo)
     if lesion is not None:
         _outline(axes, lesion, "white", "--")
-    _outline(axes, area, OUTLINE, "-")
+    if np.isfinite(area).all():
+        _outline(axes, area, OUTLINE, "-")
     height, width = photo.shape[:2]
     axes.set_xlim(-0.5, width - 0.5)
     axes.set_ylim(height - 0.5, -0.5)

@@ -1,13 +1,19 @@
 """Where the crop lies on the photo: overlaps with a lesion, and the same in words.
 
 An area of interest is the crop's outline: corners [4, 2] in photo pixels (x, y), clockwise from
-the crop's top left. A box is (x0, y0, x1, y1) in photo pixels. Sizes are (height, width).
+the crop's top left; infinite where a projective map reaches the horizon. A box is (x0, y0, x1, y1)
+in photo pixels. Sizes are (height, width).
 """
 
 import math
 
 import numpy as np
 from jaxtyping import Bool, Float, Shaped
+
+
+def is_bounded(area: Shaped[np.ndarray, "4 2"]) -> bool:
+    """Whether all corners are known and none is infinitely far away."""
+    return bool(np.isfinite(area).all())
 
 
 def box_corners(box: Shaped[np.ndarray, "4"]) -> Float[np.ndarray, "4 2"]:
@@ -98,8 +104,11 @@ def contains(
 
 
 def share_of_mask(area: Shaped[np.ndarray, "4 2"], mask: Shaped[np.ndarray, "h w"]) -> float | None:
-    """Share of a mask's pixels whose centres are inside the crop; None for an empty mask."""
-    if not mask.any():
+    """Share of a mask's pixels whose centres are inside the crop.
+
+    None for an empty mask, or a crop without bounds.
+    """
+    if not mask.any() or not is_bounded(area):
         return None
     centres = np.argwhere(mask)[:, ::-1] + 0.5
     return float(contains(area, centres).mean())
@@ -115,6 +124,8 @@ def mask_box(mask: Shaped[np.ndarray, "h w"]) -> Float[np.ndarray, "4"]:
 
 def in_words(area: Shaped[np.ndarray, "4 2"], photo_size: tuple[int, int]) -> str:
     """The area of interest for a reader: "zoomed 2.1x, 12 % left of centre, turned 4 degrees"."""
+    if not is_bounded(area):
+        return "an area without bounds"
     height, width = photo_size
     factor = zoom(area, photo_size)
     if factor >= 1.05:

@@ -16,6 +16,7 @@ from jaxtyping import Float, PyTree, Shaped, UInt8
 
 from stn_jax.data.photo import Photo, load_photo, photo_options, to_image
 from stn_jax.data.pipeline import Split
+from stn_jax.evaluation import geometry
 from stn_jax.evaluation.calibration import apply_temperature, softmax
 from stn_jax.evaluation.written import OTHER_MODEL, evaluate_again, read_written
 from stn_jax.models import STNClassifier, make_model
@@ -95,7 +96,7 @@ class Prediction:
         """Everything but the pixels, as JSON has it; the box is None where it has no bounds."""
         fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         del fields["crop"]
-        box = self.box.tolist() if np.isfinite(self.box).all() else None
+        box = self.box.tolist() if geometry.is_bounded(self.box) else None
         return fields | {"theta": self.theta.tolist(), "box": box}
 
 

@@ -152,7 +152,7 @@ def _lesion(
         share = geometry.share_of_mask(area, mask)
         return geometry.mask_box(mask), np.nan if share is None else share
     box = item["box"].astype(np.float64)
-    if not np.isfinite(box).all() or not np.isfinite(area).all():
+    if not np.isfinite(box).all() or not geometry.is_bounded(area):
         return box, np.nan
     return box, geometry.lesion_overlap(area, box)[0]
 

@@ -66,14 +66,15 @@ def make_pictures(answer: Answer) -> Pictures:
 
 def _where(box: Float[np.ndarray, "4 2"], size: tuple[int, int]) -> dict[str, Any]:
     """What the pictures say of an area of interest in a photo of a size."""
-    if not np.isfinite(box).all():
+    words = geometry.in_words(box, size)
+    if not geometry.is_bounded(box):
         view = (0.0, 0.0, float(size[1]), float(size[0]))
-        return {"view": view, "outline": "", "outside": 0.0, "words": "an area without bounds"}
+        return {"view": view, "outline": "", "outside": 0.0, "words": words}
     return {
         "view": _view(box, size),
         "outline": " ".join(f"{x:.1f},{y:.1f}" for x, y in box),
         "outside": geometry.share_outside(box, size),
-        "words": geometry.in_words(box, size),
+        "words": words,
     }
 
 

@@ -268,6 +268,19 @@ def test_galleries_show_the_surest_and_the_least_sure(predictions):
     assert table.confidence[chosen["least_sure"]].max() <= np.sort(table.confidence)[3]
 
 
+def test_a_gallery_outlines_no_area_without_bounds(make_predictions):
+    table = make_predictions(40)
+    table.area[0] = [[np.inf, np.inf], [140, 30], [140, 90], [np.inf, np.inf]]
+    photos = np.zeros((2, *PHOTO, 3), np.uint8)
+    with matplotlib.rc_context(figures.STYLE):
+        figure = draw_gallery("Surest", table, np.arange(2), photos, photos[:, :42, :63])
+        figure.draw_without_rendering()
+    unbounded, crop_of_it, bounded, crop = figure.axes
+    assert len(bounded.lines) - len(unbounded.lines) == 2
+    assert crop_of_it.get_xlabel() == "an area without bounds"
+    assert crop.get_xlabel().startswith("zoomed")
+
+
 def is_title(artist, axes):
     return getattr(artist, "get_text", str)() == axes.get_title(loc="left")
 

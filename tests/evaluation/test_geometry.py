@@ -7,6 +7,7 @@ from stn_jax.evaluation import geometry
 
 SIZE = (60, 100)
 WHOLE = geometry.box_corners(np.array([0.0, 0, 100, 60]))
+UNBOUNDED = np.array([[np.inf, np.inf], [75, 15], [75, 45], [np.inf, np.inf]])
 
 
 def turned(box, degrees):
@@ -74,6 +75,7 @@ def test_masks():
     small = geometry.box_corners(np.array([35.2, 12.2, 36.2, 13.2]))
     assert geometry.share_of_mask(small, mask) == 1 / mask.sum()
     assert geometry.share_of_mask(area, np.zeros(SIZE, bool)) is None
+    assert geometry.share_of_mask(UNBOUNDED, mask) is None
     assert np.isnan(geometry.mask_box(np.zeros(SIZE, bool))).all()
 
 
@@ -92,6 +94,7 @@ def test_masks():
         (WHOLE[[1, 0, 3, 2]], "mirrored"),
         ((WHOLE - (50, 30)) * 2 + (50, 30), "zoomed out 2.0x, centred"),
         (np.zeros((4, 2)), "zoomed to a line"),
+        (UNBOUNDED, "an area without bounds"),
     ],
 )
 def test_in_words(area, words):
