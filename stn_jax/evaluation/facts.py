@@ -21,6 +21,9 @@ FIXED_CROPS = {
 _AUDIT = ("refused", "dropped", "duplicates")
 """What an import counts besides the photos it takes."""
 
+_MAY_BE_ABSENT = ("crop", "compared", "unknown")
+"""From metrics.json: since an earlier version did not write it, or there is nothing to say."""
+
 
 def facts_of(predictor: Predictor, dataset: PhotoDataset) -> dict[str, Any]:
     """What metrics.json says besides what follows from the predictions."""
@@ -52,7 +55,11 @@ def facts_of(predictor: Predictor, dataset: PhotoDataset) -> dict[str, Any]:
 
 
 def known_facts(file: Path) -> dict[str, Any]:
-    """The same for a table alone: what an earlier evaluation wrote beside it, else nothing."""
+    """The same for a table alone: what an earlier evaluation wrote beside it, else nothing.
+
+    Raises:
+      TableError: when what it wrote is damaged.
+    """
     known = file.with_name(METRICS.name)
     unknown = {
         "split": "test",
@@ -72,11 +79,15 @@ def known_facts(file: Path) -> dict[str, Any]:
         return unknown
     try:
         before = json.loads(known.read_text())
-        facts = {name: before[name] for name in (*unknown, "compared") if name in before}
+        facts = {
+            name: before[name]
+            for name in (*unknown, "compared")
+            if name in before or name not in _MAY_BE_ABSENT
+        }
         # What an earlier version did not write.
         facts["model"] = unknown["model"] | facts["model"]
         return {"crop": LEARNED_ZOOM} | facts
-    except (ValueError, KeyError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise TableError(
             f"{known} is damaged ({error!r}): remove it, or evaluate the workdir"
         ) from error
