@@ -119,7 +119,8 @@ def prepare(data: DataConfig, *, progress: bool = True) -> PhotoDataset:
         raise DataError(f"--data.cache-dir {data.cache_dir}: {error}") from error
     dataset = _divide(source, directory, data)
     if progress and built and not source.generated:
-        print_report(dataset.report, rich.console.Console(stderr=True, highlight=False))
+        console = rich.console.Console(stderr=True, highlight=False, emoji=False)
+        print_report(dataset.report, console)
     return dataset
 
 

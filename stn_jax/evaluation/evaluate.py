@@ -72,7 +72,7 @@ def evaluate(
       DataError: the photos are not there, or not those of the training.
       TableError: masks or tables that do not belong to these photos.
     """
-    workdir, console = Path(workdir), console or Console(soft_wrap=True, highlight=False)
+    workdir, console = Path(workdir), console or _make_console()
     predictor = load_predictor(workdir)
     dataset = _same_photos(predictor.run, data_root)
     others = [read_other(Path(other), predictor.run, split) for other in compare]
@@ -126,7 +126,7 @@ def evaluate_predictions(
     Raises:
       TableError: the file is no table of predictions.
     """
-    file, console = Path(file), console or Console(soft_wrap=True, highlight=False)
+    file, console = Path(file), console or _make_console()
     table = read_table(file)
     beside = file.with_name(VALIDATION)
     validation = read_table(beside) if beside.is_file() else None
@@ -145,6 +145,11 @@ def evaluate_predictions(
     _draw(folder, table, metrics, curves=workdir / "metrics.jsonl")
     _tell(folder, metrics, workdir, console)
     return metrics
+
+
+def _make_console() -> Console:
+    """Prints names as they are: neither broken, nor coloured, nor ":smile:" as a picture."""
+    return Console(soft_wrap=True, highlight=False, emoji=False)
 
 
 def _same_photos(run: Run, data_root: str | None) -> PhotoDataset:

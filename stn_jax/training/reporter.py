@@ -44,7 +44,9 @@ class Reporter:
     def __init__(self, workdir: Path, *, steps: int, console: Console | None = None):
         self._workdir = workdir
         self._steps = steps
-        self._console = console or _Console(soft_wrap=True, highlight=False, quiet=not is_main())
+        self._console = console or _Console(
+            soft_wrap=True, highlight=False, emoji=False, quiet=not is_main()
+        )
         self._board: Board | None = None
         self._board_from = 0
         self._shown: dict[str, float] = {}

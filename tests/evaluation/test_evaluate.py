@@ -173,6 +173,12 @@ def test_names_with_brackets_are_printed_as_they_are(make_predictions, tmp_path)
         assert name in console.file.getvalue()
 
 
+def test_no_name_is_taken_for_an_emoji(make_predictions, tmp_path, capsys):
+    write_table(make_predictions(40, classes=(":smile:", "none")), tmp_path / "mine.csv")
+    evaluate_predictions(tmp_path / "mine.csv")
+    assert "the commonest, :smile:, would" in capsys.readouterr().out
+
+
 def test_names_that_are_read_from_the_right_move_no_count(copy):
     file = copy / "evaluation" / "metrics.json"
     known = json.loads(file.read_text())
@@ -188,6 +194,14 @@ def test_validation_without_a_photo_is_refused_by_name(make_predictions, tmp_pat
     header = (tmp_path / "predictions.csv").read_text().splitlines()[0]
     (tmp_path / "predictions_val.csv").write_text(header + "\n")
     with pytest.raises(TableError, match=r"predictions_val\.csv: no photo"):
+        evaluate_predictions(tmp_path / "predictions.csv")
+
+
+@pytest.mark.parametrize("text", ["", "3", "null", '{"model": null}', '{"model": {}}'])
+def test_damaged_metrics_beside_a_table_are_named(make_predictions, tmp_path, text):
+    write_table(make_predictions(20), tmp_path / "predictions.csv")
+    (tmp_path / "metrics.json").write_text(text)
+    with pytest.raises(TableError, match=r"metrics\.json is damaged .*: remove it"):
         evaluate_predictions(tmp_path / "predictions.csv")
 
 
