@@ -4,6 +4,7 @@ Nothing heavy is imported here, so that a signal is answered from the first mome
 """
 
 import errno
+import io
 import logging
 import os
 import signal
@@ -46,6 +47,9 @@ def run(main: Callable[[], int], *, resumes: bool = False) -> int:
     """
     # Orbax logs tracebacks of failures that are said here in a line.
     logging.getLogger("absl").setLevel(logging.CRITICAL)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # Names may have letters that the encoding of the output lacks.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         with StopSignal():
             return _status(main, resumes=resumes)

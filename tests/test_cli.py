@@ -1,6 +1,7 @@
 """Errors become a line and an exit status."""
 
 import errno
+import os
 import subprocess
 import sys
 import textwrap
@@ -50,6 +51,17 @@ def test_defects_pass(error):
 def test_the_status_is_the_programs_own():
     assert cli.run(lambda: 0) == 0
     assert cli.run(lambda: 7) == 7
+
+
+def test_letters_that_the_output_cannot_write_are_escaped():
+    done = subprocess.run(
+        [sys.executable, "-c", "from stn_jax import cli; cli.run(lambda: print('湿疹') or 0)"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"PYTHONIOENCODING": "ascii"},
+    )
+    assert (done.stdout, done.stderr, done.returncode) == ("\\u6e7f\\u75b9\n", "", 0)
 
 
 @pytest.mark.parametrize(("after", "number"), [(1, "SIGINT"), (2, "SIGTERM"), (3, "SIGTERM")])
