@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import tyro
@@ -41,10 +42,9 @@ def main() -> int:
     predictor = load_predictor(command.workdir)
     for note in predictor.notes:
         print(f"note: {note}", file=sys.stderr)
-    # Names of files are bytes; whichever they are, they come back from here as they were.
-    sys.stdin.reconfigure(encoding=sys.getfilesystemencoding(), errors="surrogateescape")
+    files = list_files(command.photos, _lines_on_stdin())
     answered = refused = 0
-    for number, answer in enumerate(answer_files(predictor, list_files(command.photos, sys.stdin))):
+    for number, answer in enumerate(answer_files(predictor, files)):
         if isinstance(answer, PhotoError):
             refused += 1
             print(f"refused: {printable(str(answer))}", file=sys.stderr, flush=True)
@@ -57,6 +57,15 @@ def main() -> int:
     if not answered and not refused:
         raise ConfigError(f"no file in {', '.join(command.photos)}")
     return cli.FAILED if refused else 0
+
+
+def _lines_on_stdin() -> Iterable[str]:
+    """Lines of standard input; none where it is closed."""
+    if sys.stdin is None:
+        return ()
+    # Names of files are bytes; whichever they are, they come back from here as they were.
+    sys.stdin.reconfigure(encoding=sys.getfilesystemencoding(), errors="surrogateescape")
+    return sys.stdin
 
 
 def _check_crops(folder: Path | None) -> None:

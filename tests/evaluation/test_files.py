@@ -119,6 +119,19 @@ def test_names_that_no_file_can_have_cost_the_others_nothing(trained, photos, tm
     assert program.returncode == 1
 
 
+def test_a_program_that_gives_no_standard_input_gets_its_answers(trained, photos):
+    program = [sys.executable, ROOT / "predict.py", "--workdir", trained, photos / "0.png"]
+    done = subprocess.run(
+        ["sh", "-c", 'exec "$@" <&-', "sh", *map(str, program)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"JAX_PLATFORMS": "cpu"},
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["file"] == str(photos / "0.png")
+
+
 def test_no_file_at_all_is_an_error(trained, tmp_path):
     (tmp_path / "empty").mkdir()
     program = run_program("--workdir", trained, tmp_path / "empty")
