@@ -61,11 +61,10 @@ class Access:
             )
         if self.token is not None and not (self.token.isascii() and self.token.isprintable()):
             raise ConfigError("--token must be of ASCII letters, digits and signs")
-        if self.public_url is not None and not (
-            self.public_url.startswith(("http://", "https://")) and self._public_name
-        ):
+        if self.public_url is not None and not _is_origin(self.public_url):
             raise ConfigError(
-                f"--public-url {self.public_url} must be like https://photos.example.org"
+                f"--public-url {self.public_url} must be like https://photos.example.org, "
+                "without a path"
             )
 
     @property
@@ -89,7 +88,7 @@ class Access:
     def is_own(self, origin: str, host: str) -> bool:
         """Whether an Origin header is of a page of this server, asked for by this Host header."""
         # A proxy in front may speak TLS, and on a port that it does not pass on.
-        public = [self.public_url.rstrip("/")] if self.public_url else []
+        public = [self.public_url.removesuffix("/")] if self.public_url else []
         own = (f"http://{host}", f"https://{host}", *public)
         return origin.lower() in (url.lower() for url in own)
 
@@ -124,7 +123,7 @@ class Access:
 
     @property
     def _public_name(self) -> str | None:
-        return _host_name((self.public_url or "").partition("://")[2].partition("/")[0])
+        return urlsplit(self.public_url or "").hostname
 
 
 def check_listening(access: Access, *, insecure_no_token: bool) -> None:
@@ -177,6 +176,16 @@ def _host_name(host: str) -> str | None:
         return urlsplit(f"//{host}").hostname
     except ValueError:
         return None
+
+
+def _is_origin(url: str) -> bool:
+    """Whether a URL names a server that browsers reach, and nothing on it."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    known = parts.scheme in ("http", "https") and parts.hostname is not None
+    return known and url.removesuffix("/") == f"{parts.scheme}://{parts.netloc}"
 
 
 def _is_address(name: str) -> bool:

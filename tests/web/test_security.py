@@ -188,7 +188,17 @@ def test_tokens_that_cannot_be(token):
 
 
 @pytest.mark.parametrize(
-    "url", ["photos.example.org", "ftp://a.example", "https://", "https://[", ""]
+    "url",
+    [
+        "photos.example.org",
+        "ftp://a.example",
+        "https://",
+        "https://[",
+        "",
+        "https://a.example/photos",
+        "https://a.example?photos",
+        "https://a.example/#photos",
+    ],
 )
 def test_public_urls_that_cannot_be(url):
     with pytest.raises(ConfigError, match="--public-url"):

@@ -292,7 +292,14 @@ def test_a_port_that_is_taken():
 
 
 @pytest.mark.parametrize(
-    ("host", "port"), [("no-such-host.invalid", 0), ("127.0.0.1", 70_000), ("127.0.0.1", -1)]
+    ("host", "port"),
+    [
+        ("no-such-host.invalid", 0),
+        ("two..dots", 0),
+        ("a" * 64, 0),
+        ("127.0.0.1", 70_000),
+        ("127.0.0.1", -1),
+    ],
 )
 def test_addresses_that_cannot_be(host, port):
     with pytest.raises(ConfigError, match=r"--host|--port"):
