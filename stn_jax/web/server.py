@@ -18,6 +18,7 @@ from waitress.task import ErrorTask
 
 from stn_jax.config import ConfigError
 from stn_jax.web.limits import Limits
+from stn_jax.web.security import HEADERS
 
 GRACE = 30.0
 """Seconds that requests get to finish after the signal to stop."""
@@ -43,7 +44,7 @@ class _ErrorTask(ErrorTask):
             text = self.channel.server.limits.too_large
         body = json.dumps({"error": text}).encode()
         self.status = f"{error.code} {error.reason}"
-        self.response_headers.append(("Content-Type", "application/json"))
+        self.response_headers += [("Content-Type", "application/json"), *HEADERS.items()]
         self.set_close_on_finish()
         self.content_length = len(body)
         self.write(body)
@@ -124,6 +125,8 @@ def bind(host: str, port: int) -> socket.socket:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         family, kind, protocol, _, address = found[0]
         opened = socket.socket(family, kind, protocol)
+    except UnicodeError as error:
+        raise ConfigError(f"--host {host} is no name that a machine can have") from error
     except OSError as error:
         raise ConfigError(f"--host {host}: {error.strerror}") from error
     try:

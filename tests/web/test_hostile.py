@@ -205,7 +205,8 @@ def test_what_is_no_request(server, line):
 def refusal(live, content):
     """Sends bytes, and returns the status and the error that come back as JSON."""
     head, _, body = exchange(live, content, whole=True).partition(b"\r\n\r\n")
-    assert b"content-type: application/json" in head.lower()
+    for mark in (b"content-type: application/json", b"nosniff", b"cache-control: no-store"):
+        assert mark in head.lower()
     return int(head[9:12]), json.loads(body)["error"]
 
 
