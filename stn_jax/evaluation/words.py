@@ -15,7 +15,7 @@ def percent(value: float | None, digits: int = 1) -> str:
     4,999 of 5,000 are "99.98 %", not "100.0 %": more digits are given to what is not all or nothing
     but would be rounded to it.
     """
-    return "-" if value is None else f"{_rounded(100 * value, digits, whole=100)} %"
+    return "-" if value is None else f"{_with_enough_digits(100 * value, digits, whole=100)} %"
 
 
 def between(interval: Mapping[str, Any]) -> str:
@@ -37,10 +37,10 @@ def answers_always(threshold: float, classes: Collection[str]) -> bool:
 
 def number(value: float | None, digits: int = 3) -> str:
     """0.9512 as "0.951"; a dash where undefined. Rounded to 0 or 1 as little as by `percent`."""
-    return "-" if value is None else _rounded(value, digits, whole=1)
+    return "-" if value is None else _with_enough_digits(value, digits, whole=1)
 
 
-def _rounded(value: float, digits: int, *, whole: int) -> str:
+def _with_enough_digits(value: float, digits: int, *, whole: int) -> str:
     """With `digits` after the point; more where it would read 0 or `whole` and is neither."""
     for enough in range(digits, _MOST_DIGITS + 1):
         text = f"{value:.{enough}f}"

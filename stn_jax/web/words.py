@@ -15,12 +15,13 @@ def chance(value: float, other: float | None = None) -> str:
     """
     digits = 1
     if other is not None and other != value:
-        while digits < 6 and _rounded(value, digits) == _rounded(other, digits):
+        while digits < 6 and _with_bounds(value, digits) == _with_bounds(other, digits):
             digits += 1
-    return _rounded(value, digits)
+    return _with_bounds(value, digits)
 
 
-def _rounded(value: float, digits: int) -> str:
+def _with_bounds(value: float, digits: int) -> str:
+    """With `digits` after the point; a bound, "> 99.9 %", in place of all or nothing."""
     least = 10 ** -(digits + 2)
     if value > 1 - least:
         return f"> {100 * (1 - least):.{digits}f} %"
