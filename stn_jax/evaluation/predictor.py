@@ -277,11 +277,13 @@ def read_answering(workdir: Path, fingerprint: str) -> Answering:
         if metrics["model"]["fingerprint"] != fingerprint:
             return Answering(note=f"the evaluation is of {OTHER_MODEL}; evaluate again: {hint}")
         selective = metrics["selective"]
+        threshold = selective["threshold"]
         return Answering(
             # Without validation photos none was fitted.
             temperature=metrics["temperature"] or 1.0,
-            threshold=selective["threshold"],
-            note=selective.get("reason") or "",
+            threshold=threshold,
+            # With a threshold, the reason is why the rate of its answers is undefined.
+            note=selective.get("reason", "") if threshold is None else "",
         )
 
     never = Answering(note=f"not evaluated yet, so no threshold is known: {hint}")

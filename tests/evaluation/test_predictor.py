@@ -10,7 +10,7 @@ from PIL import Image
 
 import stn_jax
 from stn_jax.data.photo import Photo, PhotoError
-from stn_jax.evaluation.predictor import Answering, load_predictor
+from stn_jax.evaluation.predictor import Answering, load_predictor, read_answering
 from stn_jax.evaluation.table import read_table
 from stn_jax.evaluation.written import METRICS
 from stn_jax.training.errors import WorkdirError
@@ -96,6 +96,15 @@ def test_answers_from_the_threshold_on(trained, threshold):
     answer = predictor.predict(noise(1))[0]
     best = max(answer.probabilities, key=answer.probabilities.get)
     assert answer.label == (best if threshold == 0 else None)
+
+
+def test_a_model_that_answered_no_photo_of_its_test_is_not_said_to_give_no_answers(trained, tmp_path):
+    fingerprint = load_predictor(trained).fingerprint
+    selective = {"threshold": 0.99, "accepted": 0, "reason": "no photo is accepted"}
+    metrics = {"model": {"fingerprint": fingerprint}, "temperature": 1.0, "selective": selective}
+    (tmp_path / METRICS).parent.mkdir()
+    (tmp_path / METRICS).write_text(json.dumps(metrics))
+    assert read_answering(tmp_path, fingerprint) == Answering(threshold=0.99)
 
 
 def test_temperature_divides_the_logits(trained):
