@@ -4,7 +4,7 @@ Where a metric is undefined (no photo, one class only) it is None, never 0 or 1.
 """
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped
@@ -12,27 +12,26 @@ from jaxtyping import Bool, Float, Int, Shaped
 from stn_jax.evaluation.intervals import Rate, rate
 
 
-def check_probabilities(probabilities: Float[np.ndarray, "photo label"]) -> None:
+def check_probabilities(
+    probabilities: Float[np.ndarray, "photo label"], files: Sequence[str]
+) -> None:
     """Refuses what is no distribution over the classes.
 
     Raises:
-      ValueError: naming the first row with a NaN, a value outside [0, 1], or a sum other than 1.
+      ValueError: naming the first file with a NaN, a value outside [0, 1], or a sum other than 1.
     """
+    sums = probabilities.sum(axis=1)
+    why = "The model has diverged, or the predictions file was changed"
     faults = {
-        "is not a number": ~np.isfinite(probabilities).all(axis=1),
-        "is outside 0..1": ((probabilities < 0) | (probabilities > 1)).any(axis=1),
-        "does not sum to 1": np.abs(probabilities.sum(axis=1) - 1) > 1e-5,
+        f"one is not a number. {why}": ~np.isfinite(probabilities).all(axis=1),
+        f"one is outside 0..1. {why}": ((probabilities < 0) | (probabilities > 1)).any(axis=1),
+        "their sum is {:.6g}, not 1": np.abs(sums - 1) > 1e-5,
     }
     for fault, rows in faults.items():
         if rows.any():
-            row = int(np.flatnonzero(rows)[0])
-            raise ValueError(
-                f"probabilities of photo {row} {probabilities[row].tolist()}: one {fault}. "
-                "The model has diverged, or the predictions file was changed"
-                if fault != "does not sum to 1"
-                else f"probabilities of photo {row} {probabilities[row].tolist()}: their sum is "
-                f"{probabilities[row].sum():.6g}, not 1"
-            )
+            row = int(np.argmax(rows))
+            values = probabilities[row].tolist()
+            raise ValueError(f"probabilities of {files[row]} {values}: {fault.format(sums[row])}")
 
 
 def confusion_matrix(

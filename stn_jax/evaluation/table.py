@@ -52,8 +52,8 @@ class PredictionTable:
 
     def __post_init__(self):
         _check_lengths(self)
-        check_probabilities(self.raw)
-        check_probabilities(self.probabilities)
+        check_probabilities(self.raw, self.file)
+        check_probabilities(self.probabilities, self.file)
         _check_lesions(self)
         seen: set[str] = set()
         for file in self.file:
@@ -166,6 +166,10 @@ def read_table(path: str | Path) -> PredictionTable:
             header, *lines = csv.reader(file)
     except (OSError, csv.Error, ValueError) as error:
         raise TableError(f"{path}: not a table of predictions ({error})") from error
+    # Programs leave columns without a name, which nothing reads.
+    twice = next((name for i, name in enumerate(header) if name and name in header[:i]), None)
+    if twice is not None:
+        raise TableError(f"{path}: column {twice!r} appears twice")
     for number, line in enumerate(lines, start=2):
         if len(line) != len(header):
             raise TableError(f"{path} line {number}: {len(line)} values, {len(header)} columns")

@@ -135,16 +135,16 @@ def test_undefined_is_none_and_warns_of_nothing():
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        ([np.nan, 0.5], "photo 1 .*not a number"),
-        ([1.5, -0.5], "photo 1 .*outside"),
-        ([1.000005, 0.0], "photo 1 .*outside"),
-        ([0.5, 0.4], "photo 1 .*sum is 0.9"),
-        ([0.5, 0.50002], "photo 1 .*sum is 1.00002"),
+        ([np.nan, 0.5], "b.jpg .*not a number"),
+        ([1.5, -0.5], "b.jpg .*outside"),
+        ([1.000005, 0.0], "b.jpg .*outside"),
+        ([0.5, 0.4], "b.jpg .*sum is 0.9"),
+        ([0.5, 0.50002], "b.jpg .*sum is 1.00002"),
     ],
 )
 def test_what_is_no_distribution_is_refused(row, message):
     with pytest.raises(ValueError, match=message):
-        metrics.check_probabilities(np.array([[0.5, 0.5], row]))
+        metrics.check_probabilities(np.array([[0.5, 0.5], row]), ["a.jpg", "b.jpg"])
 
 
 def test_reliability_counts_every_photo_once_at_the_edges_too():

@@ -75,6 +75,7 @@ WITH_LESION = "file,label,prob_a,prob_b,lesion_x0,lesion_y0,lesion_x1,lesion_y1\
         ("file,prob_a,prob_b\n1,0.5,0.5\n", "no column 'label'"),
         ("file,label,prob_a\n1,a,1\n", "fewer than two"),
         ("file,label,prob_a,prob_b\n1,a,0.5\n", "line 2: 3 values, 4 columns"),
+        ("file,label,prob_a,prob_b,prob_a\n1,a,0.9,0.1,0.2\n", "column 'prob_a' appears twice"),
         ("file,label,prob_a,prob_b\n1,c,0.5,0.5\n", "class 'c' has no column prob_c"),
         ("file,label,prob_a,prob_b\n1,a,nan,0.5\n", "not a number"),
         ("file,label,prob_a,prob_b\n1,a,,0.5\n", "not a number"),
@@ -113,10 +114,10 @@ def test_a_field_that_is_too_long_is_refused(tmp_path):
 
 
 def test_nan_probabilities_are_refused():
-    with pytest.raises(ValueError, match="photo 1"):
+    with pytest.raises(ValueError, match=r"of b\.jpg \[nan"):
         make_table(
             classes=("a", "b"),
-            file=["1", "2"],
+            file=["a.jpg", "b.jpg"],
             label=[0, 1],
             raw=np.array([[0.5, 0.5], [np.nan, 1]]),
         )
