@@ -1,6 +1,6 @@
 """An evaluation in a few lines, for the terminal."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -53,15 +53,14 @@ def _counted(name: str, rate: Mapping[str, Any]) -> tuple[str, str, str, str]:
     return name, counts, percent(rate["value"]), _interval(rate, percent)
 
 
-def _interval(interval: Mapping[str, Any], text: Any) -> str:
+def _interval(interval: Mapping[str, Any], text: Callable[[float], str]) -> str:
     if interval["low"] is None:
         return "-"
     return f"{text(interval['low'])} to {text(interval['high'])}"
 
 
 def _remarks(metrics: Mapping[str, Any]) -> Iterator[str]:
-    chosen, stn, n = metrics["selective"], metrics["stn"], metrics["n"]
-    if n:
+    if n := metrics["n"]:
         name, count = commonest(metrics["class_counts"])
         yield (
             f"Always calling it the commonest, {name}, would be right for {count} of {n} "
@@ -69,9 +68,15 @@ def _remarks(metrics: Mapping[str, Any]) -> Iterator[str]:
         )
     if before := metrics["model"]["learned_before"]:
         yield f"Before its own photos, it had learned from {learned(before)}."
+    yield from _when_it_answers(metrics["selective"], metrics["classes"])
+    yield from _where_it_looks(metrics["stn"])
+    yield from _on_other_crops(metrics)
+
+
+def _when_it_answers(chosen: Mapping[str, Any], classes: Sequence[str]) -> Iterator[str]:
     if chosen["threshold"] is not None:
         when = f"Answers from {percent(chosen['threshold'])} sure on"
-        if answers_always(chosen["threshold"], metrics["classes"]):
+        if answers_always(chosen["threshold"], classes):
             when = "Answers every photo"
         yield (
             f"{when}: decided on validation photos, so that, with "
@@ -80,20 +85,26 @@ def _remarks(metrics: Mapping[str, Any]) -> Iterator[str]:
         )
     elif chosen.get("reason"):
         yield f"No answers: {chosen['reason']}."
+
+
+def _where_it_looks(stn: Mapping[str, Any]) -> Iterator[str]:
     if stn["zoom"]:
         yield (
             f"Crops span {stn['scale']['mean']:.2f} of the photo's side on average (middle 90 %: "
             f"{stn['scale']['p5']:.2f} to {stn['scale']['p95']:.2f}), a zoom of "
             f"{stn['zoom']['mean']:.1f}x."
         )
-    if stn.get("lesion"):
-        lesion = stn["lesion"]
+    if lesion := stn.get("lesion"):
         hit = lesion["centre_inside"]
         yield (
             f"The lesion's centre is inside the crop in {hit['count']} of {lesion['n']} photos "
             f"({percent(hit['value'])}); IoU with its box {lesion['iou']['mean']:.2f} on average."
         )
-    for name, baseline in stn["baselines"].items():
+
+
+def _on_other_crops(metrics: Mapping[str, Any]) -> Iterator[str]:
+    n = metrics["n"]
+    for name, baseline in metrics["stn"]["baselines"].items():
         words = {"centre": "a fixed centre crop", "whole": "the whole photo, shrunk"}[name]
         yield (
             f"The same weights on {words}: {baseline['correct']} of {n} right "

@@ -181,49 +181,62 @@ def read_table(path: str | Path) -> PredictionTable:
 
 
 def _from_columns(columns: Mapping[str, list[str]]) -> PredictionTable:
-    classes = [name.removeprefix("prob_") for name in columns if name.startswith("prob_")]
     for needed in ("file", "label"):
         if needed not in columns:
             raise TableError(f"no column {needed!r}; it needs file, label and prob_<class>")
+    classes = list(_prefixed(columns, "prob_"))
     if len(classes) < 2:
         raise TableError("fewer than two columns prob_<class>")
-    n = len(columns["file"])
-
-    def numbers(names: Sequence[str]) -> Float[np.ndarray, "photo column"]:
-        values = [[_to_float(text, name) for text in columns[name]] for name in names]
-        return np.array(values, np.float64).reshape(len(names), n).T
-
-    known: dict[str, object] = {"probabilities": numbers([f"prob_{c}" for c in classes])}
-    if "group" in columns:
-        known["group"] = np.array(columns["group"], object)
-    if "accepted" in columns:
-        known["accepted"] = np.array([_to_bool(text) for text in columns["accepted"]], bool)
-    thetas = [name for name in columns if name.startswith("theta_")]
-    known["theta"] = numbers(sorted(thetas, key=lambda name: int(name.removeprefix("theta_"))))
-    if set(CORNERS) <= columns.keys():
-        known["area"] = numbers(CORNERS).reshape(n, 4, 2)
-    if set(LESION) <= columns.keys():
-        known["lesion"] = numbers(LESION)
-    if "lesion_inside" in columns:
-        known["lesion_inside"] = numbers(["lesion_inside"])[:, 0]
-    known["baselines"] = {
-        b: _to_index(columns[f"{b}_predicted"], classes)
-        for b in BASELINES
-        if f"{b}_predicted" in columns
-    }
-    known["metadata"] = {
-        name.removeprefix("meta_"): tuple(values)
-        for name, values in columns.items()
-        if name.startswith("meta_")
-    }
+    probabilities = _numbers(columns, [f"prob_{c}" for c in classes])
     raws = [f"raw_{c}" for c in classes]
     return make_table(
         classes=classes,
         file=columns["file"],
         label=_to_index(columns["label"], classes),
-        raw=numbers(raws) if set(raws) <= columns.keys() else known["probabilities"],
-        **known,
+        raw=_numbers(columns, raws) if set(raws) <= columns.keys() else probabilities,
+        probabilities=probabilities,
+        baselines={
+            b: _to_index(columns[f"{b}_predicted"], classes)
+            for b in BASELINES
+            if f"{b}_predicted" in columns
+        },
+        metadata={key: tuple(values) for key, values in _prefixed(columns, "meta_").items()},
+        **_where_known(columns),
     )
+
+
+def _where_known(columns: Mapping[str, list[str]]) -> dict[str, object]:
+    """Fields of a table that may be absent, and mean nothing then."""
+    n = len(columns["file"])
+    entries = sorted(_prefixed(columns, "theta_"), key=int)
+    known: dict[str, object] = {"theta": _numbers(columns, [f"theta_{i}" for i in entries])}
+    if "group" in columns:
+        known["group"] = np.array(columns["group"], object)
+    if "accepted" in columns:
+        known["accepted"] = np.array([_to_bool(text) for text in columns["accepted"]], bool)
+    if set(CORNERS) <= columns.keys():
+        known["area"] = _numbers(columns, CORNERS).reshape(n, 4, 2)
+    if set(LESION) <= columns.keys():
+        known["lesion"] = _numbers(columns, LESION)
+    if "lesion_inside" in columns:
+        known["lesion_inside"] = _numbers(columns, ["lesion_inside"])[:, 0]
+    return known
+
+
+def _prefixed(columns: Mapping[str, list[str]], prefix: str) -> dict[str, list[str]]:
+    """The columns whose names begin so, by the rest of their names."""
+    return {
+        name.removeprefix(prefix): values
+        for name, values in columns.items()
+        if name.startswith(prefix)
+    }
+
+
+def _numbers(
+    columns: Mapping[str, list[str]], names: Sequence[str]
+) -> Float[np.ndarray, "photo column"]:
+    values = [[_to_float(text, name) for text in columns[name]] for name in names]
+    return np.array(values, np.float64).reshape(len(names), len(columns["file"])).T
 
 
 def _to_text(value: object) -> str:

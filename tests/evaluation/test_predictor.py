@@ -98,7 +98,7 @@ def test_answers_from_the_threshold_on(trained, threshold):
     assert answer.label == (best if threshold == 0 else None)
 
 
-def test_a_model_that_answered_no_photo_of_its_test_is_not_said_to_give_no_answers(trained, tmp_path):
+def test_a_model_that_answered_no_test_photo_is_not_said_to_give_no_answers(trained, tmp_path):
     fingerprint = load_predictor(trained).fingerprint
     selective = {"threshold": 0.99, "accepted": 0, "reason": "no photo is accepted"}
     metrics = {"model": {"fingerprint": fingerprint}, "temperature": 1.0, "selective": selective}

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from jaxtyping import Int
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -25,21 +26,7 @@ def risk_coverage_figure(table: PredictionTable, summary: Mapping[str, Any]) -> 
     )
     coverage, risk = selective.risk_coverage(table.confidence, table.correct)
     accepted = np.rint(coverage * len(table)).astype(int)
-    surest = np.argsort(-table.confidence, kind="stable")
-    places = np.unique(np.linspace(0, len(accepted) - 1, _BAND_PLACES).astype(int))
-    limits = [
-        rate(~table.correct[surest[:count]], table.group[surest[:count]])
-        for count in accepted[places]
-    ]
-    axes.fill_between(
-        coverage[places],
-        [limit.low for limit in limits],
-        [limit.high for limit in limits],
-        color=SKY,
-        alpha=0.35,
-        linewidth=0,
-        label="95 % interval",
-    )
+    _draw_band(axes, table, accepted)
     axes.plot(coverage, risk, color=BLUE, linewidth=1.6, label="error")
     chosen, paper = summary["selective"], summary["paper_cutoff"]
     if chosen["target_error"] is not None:
@@ -64,6 +51,23 @@ def risk_coverage_figure(table: PredictionTable, summary: Mapping[str, Any]) -> 
     axes.yaxis.set_major_formatter(percent_formatter())
     legend_below(figure, axes)
     return figure
+
+
+def _draw_band(axes: Axes, table: PredictionTable, accepted: Int[np.ndarray, " step"]) -> None:
+    """95 % intervals of the error among so many of the surest photos."""
+    surest = np.argsort(-table.confidence, kind="stable")
+    places = np.unique(np.linspace(0, len(accepted) - 1, _BAND_PLACES).astype(int))
+    shown = accepted[places]
+    limits = [rate(~table.correct[surest[:count]], table.group[surest[:count]]) for count in shown]
+    axes.fill_between(
+        shown / len(table),
+        [limit.low for limit in limits],
+        [limit.high for limit in limits],
+        color=SKY,
+        alpha=0.35,
+        linewidth=0,
+        label="95 % interval",
+    )
 
 
 def _mark(axes: Axes, x: float, y: float, marker: str, color: str, label: str) -> None:
