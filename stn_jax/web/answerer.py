@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from contextlib import AbstractContextManager
 
 from stn_jax.data.photo import Photo, PhotoError
 from stn_jax.evaluation.predictor import Prediction, Predictor
@@ -62,15 +63,13 @@ class Answerer:
         self._house = threading.BoundedSemaphore(limits.queue)
         self._decoders = threading.BoundedSemaphore(os.cpu_count() or 1)
 
-    @contextlib.contextmanager
-    def admitted(self) -> Iterator[None]:
+    def admitted(self) -> AbstractContextManager[None]:
         """Held by every request for answers, from before its photos are read to its end.
 
         Raises:
           BusyError: as many as there may be are under way.
         """
-        with _held(self._house, timeout=0.0, otherwise=BusyError):
-            yield
+        return _held(self._house, timeout=0.0, otherwise=BusyError)
 
     def answer(self, receive: Callable[[], list[Upload]]) -> list[Answer | Refusal]:
         """Answers what `receive` returns, in its order.
@@ -95,8 +94,7 @@ class Answerer:
             for photo, upload in zip(loaded, uploads, strict=True)
         ]
 
-    @contextlib.contextmanager
-    def decoding(self, deadline: float) -> Iterator[None]:
+    def decoding(self, deadline: float) -> AbstractContextManager[None]:
         """Held by whoever decodes photos.
 
         Args:
@@ -105,8 +103,7 @@ class Answerer:
         Raises:
           TooSlowError: when others decoded until then.
         """
-        with _held(self._decoders, timeout=_left(deadline), otherwise=TooSlowError):
-            yield
+        return _held(self._decoders, timeout=_left(deadline), otherwise=TooSlowError)
 
     def close(self) -> None:
         """Finishes what is going on, and takes no more."""
@@ -123,8 +120,7 @@ class Answerer:
 def _held(
     semaphore: threading.Semaphore, *, timeout: float, otherwise: type[Exception]
 ) -> Iterator[None]:
-    taken = semaphore.acquire(timeout=timeout) if timeout else semaphore.acquire(blocking=False)
-    if not taken:
+    if not semaphore.acquire(timeout=timeout):
         raise otherwise
     try:
         yield

@@ -28,9 +28,7 @@ def handle_errors(app: flask.Flask) -> None:
 
     @app.errorhandler(BusyError)
     def busy(error: BusyError) -> flask.Response:
-        return say(
-            ServiceUnavailable("Too many photos are waiting. Try again in a moment."),
-        )
+        return say(ServiceUnavailable("Too many photos are waiting. Try again in a moment."))
 
     @app.errorhandler(TooSlowError)
     def too_slow(error: TooSlowError) -> flask.Response:

@@ -41,9 +41,7 @@ class Site:
     def answer_upload(self) -> list[Answer | Refusal]:
         """Answers the photos of the current request."""
         most = self.limits.max_photos
-        return self._count(
-            self.answerer.answer(lambda: read_uploads(flask.request, most=most)),
-        )
+        return self._count(self.answerer.answer(lambda: read_uploads(flask.request, most=most)))
 
     def answer_example(self, number: int) -> list[Answer | Refusal]:
         """Answers one of the examples."""
