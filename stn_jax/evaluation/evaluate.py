@@ -73,6 +73,9 @@ def evaluate(
       TableError: masks or tables that do not belong to these photos.
     """
     workdir, console = Path(workdir), console or _make_console()
+    masks = None if masks is None else Path(masks)
+    if masks is not None and not masks.is_dir():
+        raise TableError(f"--masks {masks}: no such folder")
     predictor = load_predictor(workdir)
     dataset = _same_photos(predictor.run, data_root)
     others = [read_other(Path(other), predictor.run, split) for other in compare]
@@ -81,9 +84,7 @@ def evaluate(
         f"{len(dataset.splits[split])} {split} photos",
         markup=False,
     )
-    validation, table = _predict(
-        predictor, dataset, split=split, masks=None if masks is None else Path(masks)
-    )
+    validation, table = _predict(predictor, dataset, split=split, masks=masks)
     folder = folder_of(workdir, split)
     folder.mkdir(parents=True, exist_ok=True)
     facts = facts_of(predictor, dataset)

@@ -240,6 +240,7 @@ def test_letters_that_figures_cannot_show_are_said(copy, capsys, monkeypatch):
         (["--from-predictions", "nowhere.csv", "--compare", "other"], "--compare needs --workdir"),
         (["--from-predictions", "nowhere.csv", "--masks", "folder"], "--masks needs --workdir"),
         (["--from-predictions", "nowhere.csv", "--data-root", "x"], "--data-root needs --workdir"),
+        (["--workdir", "nowhere", "--masks", "none"], "--masks none: no such folder"),
         (["--workdir", "nowhere", "--target-error", "1.5"], "--target-error 1.5 must be in (0, 1)"),
     ],
 )
