@@ -142,10 +142,16 @@ def evaluate_predictions(
     metrics, table = _conclude(
         folder, table, validation, facts, split=facts["split"], wanted=(target_error, certainty)
     )
-    workdir = folder.parent.parent if folder.name in OTHER_SPLITS else folder.parent
+    workdir = _workdir_of(folder)
     _draw(folder, table, metrics, curves=workdir / "metrics.jsonl")
     _tell(folder, metrics, workdir, console)
     return metrics
+
+
+def _workdir_of(folder: Path) -> Path:
+    """Where the run of an evaluation's folder lies."""
+    folder = folder.absolute()  # "." has neither a name nor a parent
+    return folder.parent.parent if folder.name in OTHER_SPLITS else folder.parent
 
 
 def _make_console() -> Console:

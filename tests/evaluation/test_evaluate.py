@@ -100,6 +100,19 @@ def test_predictions_alone_give_the_same_metrics(copy):
     assert (copy / "evaluation/report.html").is_file()
 
 
+@pytest.mark.parametrize("split", ["test", "val"])
+def test_predictions_alone_find_the_training_from_inside_their_folder(copy, monkeypatch, split):
+    folder = copy / "evaluation"
+    if split == "val":
+        folder /= split
+        shutil.copytree(copy / "evaluation", folder)
+    (folder / "figures" / "learning.png").unlink()
+    monkeypatch.chdir(folder)
+    evaluate_predictions("predictions.csv")
+    assert (folder / "figures" / "learning.png").is_file()
+    assert "What it looked at while it learned" in (folder / "report.html").read_text()
+
+
 def test_another_split_leaves_the_test_alone(copy):
     """By the model, and then from the table of validation photos alone."""
     files = sorted(path for path in (copy / "evaluation").rglob("*") if path.is_file())
