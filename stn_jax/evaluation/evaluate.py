@@ -125,7 +125,7 @@ def evaluate_predictions(
       What metrics.json holds.
 
     Raises:
-      TableError: the file is no table of predictions.
+      TableError: the file is no table of predictions, or would take the place of a model's.
     """
     file, console = Path(file), console or _make_console()
     table = read_table(file)
@@ -134,6 +134,11 @@ def evaluate_predictions(
     if validation is not None and not len(validation):
         raise TableError(f"{beside}: no photo to choose a temperature on; remove the file")
     facts = known_facts(file)
+    if facts["model"]["fingerprint"] is not None and file.name not in (PREDICTIONS, VALIDATION):
+        raise TableError(
+            f"{file} lies in the evaluation of a model, which its results would replace: move it "
+            "into a folder of its own"
+        )
     folder = file.parent
     if file.name == VALIDATION:
         facts = {name: fact for name, fact in facts.items() if name != "compared"}

@@ -145,6 +145,14 @@ def test_a_bare_table_is_evaluated_as_far_as_it_goes(make_predictions, tmp_path)
     assert (tmp_path / "report.html").is_file()
 
 
+def test_another_table_does_not_replace_the_evaluation_of_a_model(copy):
+    before = (copy / "evaluation/predictions.csv").read_bytes()
+    shutil.copy(copy / "evaluation/predictions.csv", copy / "evaluation/corrected.csv")
+    with pytest.raises(TableError, match=r"corrected\.csv lies in the evaluation of a model"):
+        evaluate_predictions(copy / "evaluation/corrected.csv")
+    assert (copy / "evaluation/predictions.csv").read_bytes() == before
+
+
 def test_masks_take_the_place_of_boxes(copy, tmp_path):
     masks = tmp_path / "masks"
     masks.mkdir()
