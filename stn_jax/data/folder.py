@@ -17,7 +17,7 @@ import textwrap
 import unicodedata
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from stn_jax.data.errors import DataError, printable
 
@@ -291,35 +291,60 @@ def read_rows(table: Path, columns: Collection[str]) -> Iterator[tuple[int, dict
       columns: those that must be there.
 
     Raises:
-      DataError: when one is missing, or the file is no such table.
+      DataError: when one is missing, the file is no such table, or quotation marks are left out
+        or open, so that cells would count in another column, or rows as a part of a cell.
     """
     try:
         with table.open(newline="", encoding="utf-8-sig") as lines:
             separator, above = _go_to_header(lines, columns)
-            reader = csv.DictReader(lines, restval="", delimiter=separator)
+            reader = csv.DictReader(lines, restval="", delimiter=separator, strict=True)
             names = [_column(name, columns) for name in reader.fieldnames or ()]
             reader.fieldnames = names
-            missing = sorted(set(columns) - set(names))
-            if missing:
-                raise DataError(
-                    f"{table}: no column {' and '.join(missing)} in its header, "
-                    f"{printable(textwrap.shorten(', '.join(names), 200)) or 'which is empty'}; "
-                    "commas, semicolons or tabs separate columns"
-                )
-            twice = sorted({name for name in names if name and names.count(name) > 1})
-            if twice:
-                raise DataError(
-                    f"{table}: more than one column {' and '.join(twice)}: rename or remove the "
-                    "others"
-                )
-            for row in reader:
+            _check_header(table, names, columns)
+            for line, row in _numbered(reader, above, table):
                 cells = {name: row[name].strip() for name in names if name}
                 if separator == ";":
                     cells |= _with_points(cells, {*_COLUMNS, *columns})
                 if any(cells.values()):
-                    yield above + reader.line_num, cells
+                    yield line, cells
     except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{table}: not a table in UTF-8 ({error}); save it as CSV UTF-8") from error
+
+
+def _check_header(table: Path, names: list[str], columns: Collection[str]) -> None:
+    missing = sorted(set(columns) - set(names))
+    if missing:
+        raise DataError(
+            f"{table}: no column {' and '.join(missing)} in its header, "
+            f"{printable(textwrap.shorten(', '.join(names), 200)) or 'which is empty'}; "
+            "commas, semicolons or tabs separate columns"
+        )
+    twice = sorted({name for name in names if name and names.count(name) > 1})
+    if twice:
+        raise DataError(
+            f"{table}: more than one column {' and '.join(twice)}: rename or remove the others"
+        )
+
+
+def _numbered(
+    reader: csv.DictReader, above: int, table: Path
+) -> Iterator[tuple[int, dict[str | None, Any]]]:
+    """The rows, and the line on which each ends, unless cells have slid into other columns."""
+    lines = reader.reader  # whose count blank lines and errors do not put behind
+    try:
+        for row in reader:
+            line = above + lines.line_num
+            if any(map(str.strip, row.get(None, ()))):
+                raise DataError(
+                    f"{table} line {line}: more cells than the header has columns: put quotation "
+                    'marks around a text with a separator in it, "arm, left"'
+                )
+            yield line, row
+    except csv.Error as error:
+        raise DataError(
+            f"{table} line {above + lines.line_num}: a quotation mark begins a cell, here or "
+            f"above, that does not end with one ({error}): correct or remove it"
+        ) from error
 
 
 def _go_to_header(lines: TextIO, columns: Collection[str]) -> tuple[str, int]:

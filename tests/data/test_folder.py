@@ -125,6 +125,11 @@ def test_columns_without_a_name_are_left_out(tmp_path):
     )
 
 
+def test_cells_without_text_beyond_the_header_are_left_out(tmp_path):
+    table(tmp_path, "file,label\n1.jpg,a,,\n2.jpg,b, \n", "1.jpg", "2.jpg")
+    assert [entry.label for entry in list_photos(tmp_path).entries] == ["a", "b"]
+
+
 def test_rows_without_any_text_are_left_out(tmp_path):
     table(tmp_path, "file;label;site\n1.jpg;a;arm\n;;\n\n2.jpg;b;\n; ;\n", "1.jpg", "2.jpg")
     assert [entry.file for entry in list_photos(tmp_path).entries] == ["1.jpg", "2.jpg"]
@@ -344,10 +349,13 @@ def test_a_folder_that_may_not_be_read_is_an_error_not_a_crash(tmp_path, monkeyp
         ("file;label,group\n", "no column file and label in its header, file;label, group"),
         ("file,label\n", "no rows"),
         ("file,label,label\n1.jpg,a,b\n", "more than one column label: rename or remove the"),
-        ("file,label\n1.jpg,\n", "line 2: file and label must both be given"),
+        ("file,label\n\n1.jpg,\n", "line 3: file and label must both be given"),
         ("file,label,split\n1.jpg,a,validation\n", "line 2: split 'validation' must be train"),
         ("file,label\n1.jpg,a\n1.jpg,b\n", "line 3: 1.jpg is b here and a above"),
         ("file,label\n1.jpg,a\n2.jpg,a\n", "only one class, a"),
+        ("file,label,site,group\n1.jpg,a,arm, left,p7\n", "line 2: more cells than the header has"),
+        ('file,label,x\n1.jpg,a,"y\n2.jpg,b,\n1.jpg,a,"z\n2.jpg,b,\n', "line 4: a quotation mark"),
+        ('file,label,x\n1.jpg,a,\n2.jpg,b,"y\n', "line 3: a quotation mark .* end of data"),
     ],
 )
 def test_tables_of_no_use_are_refused_by_line(tmp_path, text, message):
