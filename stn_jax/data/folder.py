@@ -92,7 +92,7 @@ def list_photos(root: str | os.PathLike) -> Listing:
     if not root.is_dir():
         raise DataError(f"--data.root {root}: no such folder; {EXPECTED}")
     with explained():
-        listing = _list_table(root) if (root / TABLE).is_file() else _list_folders(root)
+        listing = _list_table(root) if _has_table(root) else _list_folders(root)
     if len(listing.classes) < 2:
         raise DataError(
             f"--data.root {root}: only one class, {listing.classes[0]}; a classifier needs two or "
@@ -147,6 +147,16 @@ def _told_apart(names: list[str]) -> str:
     """The names, with their characters' numbers where they look the same."""
     look_alike = len({unicodedata.normalize("NFC", name) for name in names}) < len(names)
     return " and ".join(ascii(name) if look_alike else printable(name) for name in names)
+
+
+def _has_table(root: Path) -> bool:
+    if (root / TABLE).is_file():
+        return True
+    for path in _files(root):
+        if path.name.casefold() == TABLE:
+            # Without it, the groups that it gives would be taken apart.
+            raise DataError(f"--data.root {root}: rename {path.name} to {TABLE}, to be read")
+    return False
 
 
 def _list_folders(root: Path) -> Listing:

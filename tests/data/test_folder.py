@@ -130,6 +130,14 @@ def test_cells_without_text_beyond_the_header_are_left_out(tmp_path):
     assert [entry.label for entry in list_photos(tmp_path).entries] == ["a", "b"]
 
 
+@pytest.mark.parametrize("name", ["Photos.csv", "PHOTOS.CSV"])
+def test_a_table_whose_name_is_written_otherwise_is_not_passed_over(tmp_path, name):
+    write(tmp_path, "a/1.jpg", "b/2.jpg")
+    (tmp_path / name).write_text("file,label,group\na/1.jpg,a,p1\nb/2.jpg,b,p1\n")
+    with pytest.raises(DataError, match=rf"rename {name} to photos\.csv"):
+        list_photos(tmp_path)
+
+
 def test_rows_without_any_text_are_left_out(tmp_path):
     table(tmp_path, "file;label;site\n1.jpg;a;arm\n;;\n\n2.jpg;b;\n; ;\n", "1.jpg", "2.jpg")
     assert [entry.file for entry in list_photos(tmp_path).entries] == ["1.jpg", "2.jpg"]
