@@ -28,7 +28,14 @@ from stn_jax.data.audit import Print, make_print
 from stn_jax.data.errors import DataError
 from stn_jax.data.folder import Entry
 from stn_jax.data.generators import Generator
-from stn_jax.data.photo import Fit, PhotoError, PhotoMemoryError, Pixels, load_unpadded
+from stn_jax.data.photo import (
+    Fit,
+    PhotoError,
+    PhotoMemoryError,
+    PhotoUnreadableError,
+    Pixels,
+    load_unpadded,
+)
 from stn_jax.data.records import encode_record
 
 Box = tuple[float, float, float, float]
@@ -217,7 +224,8 @@ def write_shard(
       stopped: asked before each photo; True leaves the rest out.
 
     Raises:
-      DataError: when there is no memory for a photo, or no room on the disk.
+      DataError: when there is no memory for a photo, its file cannot be read any more, or there is
+        no room on the disk.
     """
     photos, refused, num_bytes = [], {}, 0
     writer = ArrayRecordWriter(shard.path, _RECORD_OPTIONS)
@@ -232,6 +240,12 @@ def write_shard(
         except PhotoMemoryError as error:
             # Kept as refused, it would be missing where there is enough, too.
             raise DataError(f"{error}: lower --data.max-megapixels, or free some") from error
+        except PhotoUnreadableError as error:
+            # So would this one, if it is back the next time.
+            raise DataError(
+                f"{error} any more, as it could a moment ago: run the same command again; if it "
+                "says so again, let the file be read, or remove it"
+            ) from error
         except PhotoError as error:
             refused[entry.file] = error.reason
             continue

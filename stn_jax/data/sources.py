@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +83,9 @@ def _open_files(data: DataConfig, listing: Listing, root: Path) -> Source:
     reader = FileReader(root=str(root), **photo_options(data))
     place = hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:16]
     index = cache.expand(data.cache_dir) / f"hashes-{place}.json"
-    contents = hash_files(root, [entry.file for entry in listing.entries], index=index)
+    hashes, unreadable = hash_files(root, [e.file for e in listing.entries], index=index)
+    listing = _without_unreadable(listing, unreadable)
+    contents = [hashes[entry.file] for entry in listing.entries]
     # Where the folder lies says nothing about its photos.
     placeless = dataclasses.replace(reader, root="")
     return Source(
@@ -120,6 +123,18 @@ def _open_synthetic(data: DataConfig) -> Source:
         fingerprint=_fingerprint(listing, reader, code),
         photos_fingerprint=_fingerprint(_without_metadata(listing), reader, code),
         generated=True,
+    )
+
+
+def _without_unreadable(listing: Listing, reasons: Mapping[str, str]) -> Listing:
+    """Refuses files here that would otherwise be in the cache as refused, whatever they become."""
+    return dataclasses.replace(
+        listing,
+        entries=tuple(entry for entry in listing.entries if entry.file not in reasons),
+        refused={
+            **listing.refused,
+            **{file: f"cannot be read ({reason})" for file, reason in reasons.items()},
+        },
     )
 
 

@@ -323,6 +323,12 @@ def test_a_photo_for_which_memory_was_short_is_not_refused_for_ever(tmp_path, mo
         write_one_photo(tmp_path)
 
 
+def test_a_photo_that_cannot_be_read_for_a_while_is_not_refused_for_ever(tmp_path):
+    shard = Shard(str(tmp_path / "shard"), (Entry("gone.png", "a"),), (0,))
+    with pytest.raises(DataError, match=r"gone\.png: cannot be read \(No such.*same command again"):
+        write_shard(shard, make_reader(tmp_path))
+
+
 def test_a_disk_that_is_full_is_said_with_the_option(tmp_path, monkeypatch):
     class Full:
         def __init__(self, path, options):

@@ -9,7 +9,7 @@ from stn_jax.data.photo.formats import HEIC_SUPPORTED
 from stn_jax.data.photo.loading import load_photo, load_unpadded, read_bytes
 from stn_jax.data.photo.options import photo_options
 from stn_jax.data.photo.placing import Fit, Photo, pad, padding
-from stn_jax.data.photo.refusals import PhotoError, PhotoMemoryError
+from stn_jax.data.photo.refusals import PhotoError, PhotoMemoryError, PhotoUnreadableError
 
 __all__ = [
     "HEIC_SUPPORTED",
@@ -17,6 +17,7 @@ __all__ = [
     "Photo",
     "PhotoError",
     "PhotoMemoryError",
+    "PhotoUnreadableError",
     "Pixels",
     "load_photo",
     "load_unpadded",

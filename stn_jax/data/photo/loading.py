@@ -8,7 +8,12 @@ from pathlib import Path
 from stn_jax.data.photo.colors import to_grey
 from stn_jax.data.photo.decoding import decode
 from stn_jax.data.photo.placing import Fit, Photo, pad, padding
-from stn_jax.data.photo.refusals import PhotoError, PhotoMemoryError, reason_of
+from stn_jax.data.photo.refusals import (
+    PhotoError,
+    PhotoMemoryError,
+    PhotoUnreadableError,
+    reason_of,
+)
 
 
 def load_photo(
@@ -107,7 +112,7 @@ def read_bytes(source: str | os.PathLike | bytes, *, name: str, max_file_bytes: 
             )
         content = source if isinstance(source, bytes) else Path(source).read_bytes()
     except OSError as error:
-        raise PhotoError(name, f"cannot be read ({error.strerror})") from error
+        raise PhotoUnreadableError(name, f"cannot be read ({error.strerror})") from error
     if not content:
         raise PhotoError(name, "the file is empty")
     return content

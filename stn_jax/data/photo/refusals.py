@@ -29,6 +29,10 @@ class PhotoMemoryError(PhotoError):
     """One photo that can be used where there is more memory."""
 
 
+class PhotoUnreadableError(PhotoError):
+    """One photo whose file the system does not let us read, which may be otherwise later."""
+
+
 def reason_of(error: Exception, content: bytes) -> str:
     """What a decoder's error says of the file, looking at its first bytes."""
     if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
