@@ -39,7 +39,10 @@ __all__ = ["DataError", "PhotoBuilder", "PhotoDataset", "PhotoSource", "prepare"
 
 _STORED = "photos"
 """Name of the one TFDS split that holds every photo."""
-_SMALLEST_SHARD, _LARGEST_SHARD, _SHARDS = 8, 256, 64
+_SMALLEST_SHARD, _SHARDS = 8, 64
+_LARGE_SHARD, _MOST_SHARDS = 256, 400
+"""Photos in a file, and files: each stays open while it is read, and many systems let a process
+open 1024 at most, so what is beyond _LARGE_SHARD * _MOST_SHARDS goes into larger ones."""
 
 
 class PhotoSource:
@@ -198,7 +201,7 @@ class PhotoBuilder(tfds.core.dataset_builder.FileReaderBuilder):
 
 def _make_shards(listing: Listing, template: Any) -> list[Shard]:
     entries = listing.entries
-    length = min(_LARGEST_SHARD, max(_SMALLEST_SHARD, -(-len(entries) // _SHARDS)))
+    length = _shard_length(len(entries))
     starts = range(0, len(entries), length)
     return [
         Shard(
@@ -208,6 +211,11 @@ def _make_shards(listing: Listing, template: Any) -> list[Shard]:
         )
         for index, start in enumerate(starts)
     ]
+
+
+def _shard_length(photos: int) -> int:
+    usual = min(_LARGE_SHARD, max(_SMALLEST_SHARD, -(-photos // _SHARDS)))
+    return max(usual, -(-photos // _MOST_SHARDS))
 
 
 def _slug(name: str) -> str:
