@@ -18,6 +18,15 @@ _VERSION = 1
 
 def save(directory: Path, photos: Sequence[Imported], refused: Mapping[str, str]) -> None:
     """Writes what is known of the photos, and the size of every other file in `directory`."""
+    np.savez(
+        directory / _ARRAYS,
+        bits=np.array([p.print.bits for p in photos]),
+        thumbnail=np.array([p.print.thumbnail for p in photos]),
+        color_sum=np.array([p.color_sum for p in photos]),
+        pixel_count=np.array([p.pixel_count for p in photos]),
+        enlarged=np.array([p.enlarged for p in photos]),
+        original_size=np.array([p.original_size for p in photos]),
+    )
     sizes = {
         path.relative_to(directory).as_posix(): path.stat().st_size
         for path in sorted(directory.rglob("*"))
@@ -29,15 +38,6 @@ def save(directory: Path, photos: Sequence[Imported], refused: Mapping[str, str]
         "refused": dict(refused),
         "sizes": sizes,
     }
-    np.savez(
-        directory / _ARRAYS,
-        bits=np.array([p.print.bits for p in photos]),
-        thumbnail=np.array([p.print.thumbnail for p in photos]),
-        color_sum=np.array([p.color_sum for p in photos]),
-        pixel_count=np.array([p.pixel_count for p in photos]),
-        enlarged=np.array([p.enlarged for p in photos]),
-        original_size=np.array([p.original_size for p in photos]),
-    )
     (directory / _TEXT).write_text(json.dumps(text))
 
 
@@ -66,10 +66,8 @@ def is_whole(directory: Path) -> bool:
     try:
         text = json.loads((directory / _TEXT).read_text())
         sizes = text["sizes"]
-        return (
-            text["version"] == _VERSION
-            and (directory / _ARRAYS).is_file()
-            and all((directory / file).stat().st_size == size for file, size in sizes.items())
+        return text["version"] == _VERSION and all(
+            (directory / file).stat().st_size == size for file, size in sizes.items()
         )
     except (OSError, ValueError, KeyError):
         return False

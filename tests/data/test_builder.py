@@ -10,7 +10,7 @@ from made_photos import encode, make_pixels
 from PIL import ExifTags, Image
 
 from stn_jax.config import Config, ConfigError, DataConfig
-from stn_jax.data import sources
+from stn_jax.data import builder, sources
 from stn_jax.data.builder import DataError, prepare, resolve_source
 from stn_jax.data.photo import load_photo
 
@@ -333,10 +333,19 @@ def test_support_for_another_format_is_no_other_data_set(data, monkeypatch):
     assert second.fingerprint == first.fingerprint
 
 
-def test_a_damaged_import_is_made_again(data):
+def test_very_many_photos_lie_in_no_more_files_than_a_process_may_open(data, monkeypatch):
+    monkeypatch.setattr(builder, "_SMALLEST_SHARD", 1)
+    monkeypatch.setattr(builder, "_LARGE_SHARD", 3)  # would be 14 files
+    monkeypatch.setattr(builder, "_MOST_SHARDS", 10)
+    assert len(everything(prepare(data))) == 40
+    assert len(list(Path(data.cache_dir).rglob("*.array_record*"))) == 10
+
+
+@pytest.mark.parametrize("name", ["*.array_record*", "prints.npz", "imported.json"])
+def test_a_damaged_import_is_made_again(data, name):
     first = prepare(data)
-    shard = next(Path(data.cache_dir).rglob("*.array_record*"))
-    shard.write_bytes(shard.read_bytes()[:-5])
+    damaged = next(Path(data.cache_dir).rglob(name))
+    damaged.write_bytes(damaged.read_bytes()[:-5])
     second = prepare(data)
     assert second.fingerprint == first.fingerprint
     assert len(everything(second)) == 40
