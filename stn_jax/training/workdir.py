@@ -42,6 +42,9 @@ _SAFE_TO_CHANGE = {
     "train.collapse_steps",
 }
 
+_NETWORK = ("stn_jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint")
+_PHOTOS = ("numpy", "pillow", "grain")  # that shuffles them
+
 
 @dataclasses.dataclass(frozen=True)
 class Run:
@@ -194,6 +197,11 @@ def locked(workdir: Path) -> Iterator[None]:
                 f"{workdir}: another training process (pid {file.read().strip() or 'unknown'}) "
                 "is writing to this workdir. Wait for it, stop it, or choose another --workdir"
             ) from None
+        except OSError as error:  # as of Lustre mounted without them
+            raise WorkdirError(
+                f"--workdir {workdir} cannot be used: its file system has no locks "
+                f"({error.strerror}), without which two trainings could write to one folder"
+            ) from error
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()
@@ -202,9 +210,8 @@ def locked(workdir: Path) -> Iterator[None]:
 
 def current_versions() -> dict[str, str]:
     """Versions of the packages that the numbers depend on."""
-    packages = ("stn_jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "pillow")
     found = {}
-    for name in packages:
+    for name in (*_NETWORK, *_PHOTOS):
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             found[name] = importlib.metadata.version(name)
     return found

@@ -1,6 +1,8 @@
 """The resume contract, and the lock."""
 
 import dataclasses
+import errno
+import fcntl
 import json
 import os
 import shlex
@@ -53,7 +55,7 @@ def begin(workdir, run):
 def test_a_run_is_read_as_it_was_written(run, tmp_path):
     assert start_or_resume(tmp_path, run) == []
     assert read_run(tmp_path) == run
-    assert {"jax", "flax", "optax", "orbax-checkpoint", "numpy"} <= run.versions.keys()
+    assert {"jax", "flax", "optax", "orbax-checkpoint", "numpy", "grain"} <= run.versions.keys()
 
 
 @pytest.mark.parametrize(
@@ -176,6 +178,15 @@ def test_a_second_trainer_is_refused(tmp_path):
     ):
         pass
     with locked(tmp_path):
+        pass
+
+
+def test_a_file_system_without_locks_is_refused(tmp_path, monkeypatch):
+    def flock(file, operation):
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with pytest.raises(WorkdirError, match=r"has no locks \(Function not"), locked(tmp_path):
         pass
 
 
