@@ -155,7 +155,7 @@ class DigitSplit:
         self.arrays = (digits, clutter)
         self._clutter = jnp.asarray(clutter)
         self._task: Task = task
-        self._key = jax.random.key(seed)
+        self._key = jax.random.key(seed % 2**32)  # as much of it as JAX takes
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -96,7 +96,12 @@ from stn_jax.config import (
         ({"train": TrainConfig(learning_rate=math.nan)}, "learning-rate nan must be at least 0"),
         ({"train": TrainConfig(clip_norm=-1.0)}, "--train.clip-norm -1.0 must be above 0"),
         ({"train": TrainConfig(warmup_steps=-5)}, "--train.warmup-steps -5 must be at least 0"),
-        ({"train": TrainConfig(seed=10**20)}, "--train.seed 1[0]* must be at least 0 and below"),
+        ({"train": TrainConfig(seed=10**20)}, "--train.seed 1[0]* must .* 0 and below 2.63"),
+        ({"train": TrainConfig(localization_freeze=2**31)}, "freeze 2147483648 .* below 2.31"),
+        (
+            {"train": TrainConfig(zoom_schedule=ZoomScheduleConfig(steps=9, release=2**31))},
+            "--train.zoom-schedule.release 2147483648 must be at least 0 and below 2.31",
+        ),
         (
             {"data": DataConfig(val_size=1e30)},
             "--data.val-size 1e[+]30 must be at least 0 and",

@@ -6,8 +6,8 @@ from typing import Any
 
 from stn_jax.config.errors import ConfigError, flag
 
-_TOO_LARGE = 2**63
-"""For a seed, and for anything that is counted."""
+_SEED_BITS, _COUNT_BITS = 63, 31
+"""Of the largest seed, and of anything that is counted: a run counts its steps in int32."""
 _AT_LEAST = {
     "train": {
         "steps": 1,
@@ -29,7 +29,7 @@ _AT_LEAST = {
         "patience": 0,
         "min_change": 0,
     },
-    "train.zoom_schedule": {"steps": 0},
+    "train.zoom_schedule": {"steps": 0, "release": 0},
     "model": {
         "control_points": 2,
         "oversample": 1,
@@ -40,7 +40,7 @@ _AT_LEAST = {
     "data.mnist": {"seed": 0},
     "data.synthetic": {"train": 1, "val": 0, "test": 0, "seed": 0},
 }
-"""By the part of the configuration, the smallest value of each option."""
+"""By the part of the configuration, the smallest value of each option, if it is not None."""
 _ABOVE_ZERO = {
     "train": ("clip_norm",),
     "train.zoom_schedule": ("low", "high_from", "high_to"),
@@ -59,10 +59,20 @@ def _check_at_least(config: Any) -> None:
     for part, limits in _AT_LEAST.items():
         for option, least in limits.items():
             value = operator.attrgetter(f"{part}.{option}")(config)
-            counted = isinstance(value, int) or option in ("val_size", "test_size")
-            if not least <= value < (_TOO_LARGE if counted else math.inf):
-                most = " and below 2^63" if counted else ""
+            if value is None:
+                continue
+            bits = _bits(option, value)
+            if not least <= value < (2**bits if bits else math.inf):
+                most = f" and below 2^{bits}" if bits else ""
                 raise ConfigError(f"{flag(part, option)} {value} must be at least {least}{most}")
+
+
+def _bits(option: str, value: int | float) -> int | None:
+    """Below which power of two an option must be; None for what is measured."""
+    if option.endswith("seed"):
+        return _SEED_BITS
+    counted = isinstance(value, int) or option in ("val_size", "test_size")
+    return _COUNT_BITS if counted else None
 
 
 def _check_above_zero(config: Any) -> None:

@@ -61,8 +61,6 @@ def _check_zoom_schedule(schedule: ZoomScheduleConfig) -> None:
         raise ConfigError(
             f"--train.zoom-schedule.low {schedule.low} must be at most high-from and high-to"
         )
-    if schedule.release is not None and schedule.release < 0:
-        raise ConfigError(f"--train.zoom-schedule.release {schedule.release} must be at least 0")
     if not schedule.steps:
         names = ("high_from", "high_to", "low", "jitter", "release")
         check_unused(schedule, "train.zoom_schedule", names, "--train.zoom-schedule.steps")
