@@ -3,13 +3,14 @@
 Nothing heavy is imported here, so that a signal is answered from the first moment.
 """
 
+import contextlib
 import errno
 import io
 import logging
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NoReturn
 
 from stn_jax.config import ConfigError
@@ -45,17 +46,34 @@ def run(main: Callable[[], int], *, resumes: bool = False) -> int:
       The exit status: the program's own; 1 when a run broke, or nobody reads the output any more;
       2 for input that a person can mend. Any other exception is a defect and passes.
     """
-    # Orbax logs tracebacks of failures that are said here in a line.
-    logging.getLogger("absl").setLevel(logging.CRITICAL)
+    # Orbax, and what it calls, log tracebacks of failures that are said here in a line.
+    for name in ("absl", "asyncio"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     if isinstance(sys.stdout, io.TextIOWrapper):
         # Names may have letters that the encoding of the output lacks.
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        with StopSignal():
+        with _without_aftermath(), StopSignal():
             return _status(main, resumes=resumes)
     except Interrupted as stop:
         # It came while signals only began, or already ceased, to be caught.
         _end(stop, resumes=resumes)
+
+
+@contextlib.contextmanager
+def _without_aftermath() -> Iterator[None]:
+    """Leaves unsaid that writes still under way, when a save was given up, found no event loop."""
+    hook = sys.unraisablehook
+
+    def say_others(dropped: "sys.UnraisableHookArgs") -> None:
+        if str(dropped.exc_value) != "Event loop is closed":
+            hook(dropped)
+
+    sys.unraisablehook = say_others
+    try:
+        yield
+    finally:
+        sys.unraisablehook = hook
 
 
 def _status(main: Callable[[], int], *, resumes: bool) -> int:

@@ -48,6 +48,26 @@ def test_defects_pass(error):
         cli.run(main)
 
 
+def test_what_is_left_of_a_save_that_failed_is_not_said_beside_the_error(monkeypatch):
+    said = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda dropped: said.append(str(dropped.exc_value)))
+
+    class Callback:
+        def __init__(self, words: str):
+            self._words = words
+
+        def __del__(self):
+            raise RuntimeError(self._words)
+
+    def main() -> int:
+        Callback("Event loop is closed")
+        Callback("another defect")
+        return 0
+
+    assert cli.run(main) == 0
+    assert said == ["another defect"]
+
+
 def test_the_status_is_the_programs_own():
     assert cli.run(lambda: 0) == 0
     assert cli.run(lambda: 7) == 7
