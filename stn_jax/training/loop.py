@@ -180,8 +180,10 @@ class Trainer:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._best.close()
-        self._checkpoints.close()
+        try:
+            self._best.close()
+        finally:
+            self._checkpoints.close()
 
     def run(self, stop: StopSignal) -> Outcome:
         """Trains until the last step, early stopping, or a request to stop."""

@@ -193,6 +193,32 @@ def test_best_weights_that_could_not_be_saved_end_the_run_before_it_counts_on_th
     assert metrics(tmp_path)[-1]["step"] < 20, "not only with the next best weights"
 
 
+def test_the_last_checkpoint_is_finished_though_the_best_weights_could_not_be_saved(
+    config, tmp_path, monkeypatch
+):
+    finish, log, broken, finished = CheckpointStore._finish, Reporter.log, threading.Event(), []
+
+    def full_or_slow(store, step):
+        broken.wait()
+        if store._folder.name == "best":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        threading.Event().wait(0.5)
+        finish(store, step)
+        finished.append(step)
+
+    def break_after_the_best(reporter, step, values):
+        if step == 5:
+            broken.set()
+            raise RuntimeError("a defect")
+        log(reporter, step, values)
+
+    monkeypatch.setattr(CheckpointStore, "_finish", full_or_slow)
+    monkeypatch.setattr(Reporter, "log", break_after_the_best)
+    with pytest.raises(CheckpointError, match="No space left"):
+        stn_jax.train(with_train(config, steps=9, eval_every=4, checkpoint_every=3), tmp_path)
+    assert finished == [3]
+
+
 def test_frames_of_a_run_without_a_checkpoint_are_taken_back(config, tmp_path):
     frames = tmp_path / "figures" / "frames"
     frames.mkdir(parents=True)
