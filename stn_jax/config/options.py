@@ -99,9 +99,11 @@ class DataConfig:
     max_file_megabytes: float = 64.0
     """Refuse files larger than this."""
     val_size: float = 0.15
-    """Photos kept for validation: a fraction below 1, or a count."""
+    """Photos kept for validation, where the folder does not say which: a fraction below 1, or a
+    count."""
     test_size: float = 0.15
-    """Photos kept for the test: a fraction below 1, or a count (200: 100 of each of 2 classes)."""
+    """Photos kept for the test, where the folder does not say which: a fraction below 1, or a count
+    (200: 100 of each of 2 classes)."""
     folds: int = 0
     """Divide the photos into this many tests for cross-validation, in place of one of `test_size`;
     0: one test."""
@@ -248,7 +250,8 @@ class TrainConfig:
     keep_checkpoints: int = 2
     """Newest checkpoints kept, besides the best one."""
     log_every: int = 10
-    """Steps between lines of metrics.jsonl; their values are means over these steps."""
+    """Steps between lines of metrics.jsonl; evaluations, checkpoints and frames write one, too.
+    Values are means over the steps since the last line."""
     figure_every: int = 250
     """Steps between frames of the strip that shows what the transformer looks at."""
     patience: int = 0
