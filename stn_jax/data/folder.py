@@ -223,61 +223,69 @@ def _list_class(root: Path, folder: Path, split: str) -> Listing:
 def _list_table(root: Path) -> Listing:
     entries, refused, labels, repeated = {}, {}, set(), []
     rows = list(read_rows(root / TABLE, ("file", "label")))
+    if not rows:
+        raise DataError(f"{root / TABLE}: no rows; {EXPECTED}")
     groups = _spellings(row.get("group", "") for _, row in rows)
     for line, row in rows:
         entry = _entry(row, f"{TABLE} line {line}")
         # Of one patient under two spellings, photos could end up in training and in the test.
         entry = dataclasses.replace(entry, group=groups[_key(entry.group)][0])
         labels.add(entry.label)
-        if earlier := entries.get(entry.file):
-            if earlier.label != entry.label:
-                raise DataError(
-                    f"{TABLE} line {line}: {printable(entry.file)} is {entry.label} here and "
-                    f"{earlier.label} above"
-                )
-            if (earlier.split, earlier.group) != (entry.split, entry.group):
-                raise DataError(
-                    f"{TABLE} line {line}: {printable(entry.file)} has another split or group than "
-                    "above"
-                )
+        if entry.file in entries:
+            _check_repeated(entry, entries[entry.file], line)
             repeated.append(entry.file)
-            continue
-        path = root / entry.file
-        if not os.path.lexists(path):
-            hint = "; separate folders by /" if "\\" in entry.file else ""
-            refused[entry.file] = f"no such file ({TABLE} line {line}){hint}"
-        elif reason := why_not(path, root):
+        elif reason := _why_not_listed(root, entry.file, line):
             refused[entry.file] = reason
-        elif posixpath.isabs(entry.file):
-            refused[entry.file] = "its path must be relative to the folder"
         else:
             entries[entry.file] = entry
-    if not labels:
-        raise DataError(f"{root / TABLE}: no rows; {EXPECTED}")
-    like_group = [name for name in row if re.sub(r"[\W_]", "", name.casefold()) in _LIKE_GROUP]
-    unlisted = [p.relative_to(root).as_posix() for p in _walk(root) if p.name != TABLE]
-    unlisted = [f for f in unlisted if f not in entries and f not in refused]
+    files = [p.relative_to(root).as_posix() for p in _walk(root) if p.name != TABLE]
+    unlisted = [file for file in files if file not in entries and file not in refused]
     return Listing(
         entries=tuple(sorted(entries.values(), key=lambda entry: entry.file)),
         classes=tuple(sorted(labels)),
         refused=refused,
         ignored=tuple(unlisted),
-        warnings=_warnings(
-            (repeated, f"rows of {TABLE} that repeat an earlier one"),
-            (unlisted, f"files that are not in {TABLE} and were ignored"),
-        )
-        + tuple(
-            f"column {printable(name)} keeps no patient's photos in one split: name it group if it "
-            "should"
-            for name in like_group
-            if "group" not in row
-        )
-        + tuple(
-            f"the groups {_told_apart(names)} count as one"
-            for names in groups.values()
-            if len(names) > 1
+        warnings=(
+            *_warnings(
+                (repeated, f"rows of {TABLE} that repeat an earlier one"),
+                (unlisted, f"files that are not in {TABLE} and were ignored"),
+            ),
+            *_about_groups(rows[0][1], groups),
         ),
     )
+
+
+def _check_repeated(entry: Entry, earlier: Entry, line: int) -> None:
+    """Refuses a row that says something else of a photo than an earlier one."""
+    where = f"{TABLE} line {line}: {printable(entry.file)}"
+    if earlier.label != entry.label:
+        raise DataError(f"{where} is {entry.label} here and {earlier.label} above")
+    if (earlier.split, earlier.group) != (entry.split, entry.group):
+        raise DataError(f"{where} has another split or group than above")
+
+
+def _why_not_listed(root: Path, file: str, line: int) -> str:
+    """Why a file that a table names must not be opened, or ""."""
+    path = root / file
+    if not os.path.lexists(path):
+        hint = "; separate folders by /" if "\\" in file else ""
+        return f"no such file ({TABLE} line {line}){hint}"
+    if reason := why_not(path, root):
+        return reason
+    return "its path must be relative to the folder" if posixpath.isabs(file) else ""
+
+
+def _about_groups(row: Mapping[str, str], groups: Mapping[str, list[str]]) -> Iterator[str]:
+    """Warns of a column that seems to be meant for groups, and of groups in several spellings."""
+    for name in row:
+        if "group" not in row and re.sub(r"[\W_]", "", name.casefold()) in _LIKE_GROUP:
+            yield (
+                f"column {printable(name)} keeps no patient's photos in one split: name it group "
+                "if it should"
+            )
+    for names in groups.values():
+        if len(names) > 1:
+            yield f"the groups {_told_apart(names)} count as one"
 
 
 def _warnings(*found: tuple[list[str], str]) -> tuple[str, ...]:
