@@ -12,6 +12,7 @@ from stn_jax.config import (
     ConfigError,
     DataConfig,
     ModelConfig,
+    ScinConfig,
     SyntheticConfig,
     TrainConfig,
     ZoomScheduleConfig,
@@ -128,6 +129,10 @@ from stn_jax.config import (
         (
             {"data": DataConfig(test_size=2.5)},
             "--data.test-size 2.5 must be a share below 1 or a whole number of photos",
+        ),
+        (
+            {"data": DataConfig(scin=ScinConfig(conditions=("Acne", "Psoriasis", "Acne")))},
+            "--data.scin.conditions needs two or more different conditions",
         ),
         ({"data": DataConfig(val_size=math.nan)}, "--data.val-size nan must be at least 0"),
         (

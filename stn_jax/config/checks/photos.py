@@ -43,7 +43,7 @@ def _check_folds(data: DataConfig) -> None:
 
 
 def _check_cases(scin: ScinConfig) -> None:
-    if len(set(scin.conditions)) < 2:
+    if len(set(scin.conditions)) < max(2, len(scin.conditions)):
         raise ConfigError("--data.scin.conditions needs two or more different conditions")
     if not 0 < scin.min_weight <= 1:
         raise ConfigError(f"--data.scin.min-weight {scin.min_weight} must be in (0, 1]")
