@@ -229,7 +229,8 @@ def _list_table(root: Path) -> Listing:
     for line, row in rows:
         entry = _entry(row, f"{TABLE} line {line}")
         # Of one patient under two spellings, photos could end up in training and in the test.
-        entry = dataclasses.replace(entry, group=groups[_key(entry.group)][0])
+        group, file = groups[_key(entry.group)][0], _as_on_disk(root, entry.file)
+        entry = dataclasses.replace(entry, group=group, file=file)
         labels.add(entry.label)
         if entry.file in entries:
             _check_repeated(entry, entries[entry.file], line)
@@ -253,6 +254,15 @@ def _list_table(root: Path) -> Listing:
             *_about_groups(rows[0][1], groups),
         ),
     )
+
+
+def _as_on_disk(root: Path, file: str) -> str:
+    """The file's path as the folder spells it: macOS writes an é in two characters, tables in one.
+
+    A path that leads to no file in any spelling comes back as it is.
+    """
+    spellings = [file, *(unicodedata.normalize(form, file) for form in ("NFC", "NFD"))]
+    return next((each for each in spellings if os.path.lexists(root / each)), file)
 
 
 def _check_repeated(entry: Entry, earlier: Entry, line: int) -> None:

@@ -1,4 +1,5 @@
 import os
+import unicodedata
 
 import pytest
 
@@ -258,6 +259,15 @@ def test_what_a_table_leaves_out_or_says_twice_is_warned_of(tmp_path):
         "files that are not in photos.csv and were ignored: 1, such as 3.jpg",
     )
     assert listing.ignored == ("3.jpg",)
+
+
+@pytest.mark.parametrize(("on_disk", "in_table"), [("NFD", "NFC"), ("NFC", "NFD")])
+def test_a_file_is_found_however_unicode_spells_its_letters(tmp_path, on_disk, in_table):
+    file, row = (unicodedata.normalize(form, "Hände/1é.jpg") for form in (on_disk, in_table))
+    table(tmp_path, f"file,label\n{row},a\n{file},a\n2.jpg,b\n", file, "2.jpg")
+    listing = list_photos(tmp_path)
+    assert {entry.file for entry in listing.entries} == {file, "2.jpg"}
+    assert not listing.refused
 
 
 def test_two_spellings_of_a_file_are_one_file(tmp_path):
