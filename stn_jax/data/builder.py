@@ -25,15 +25,15 @@ import tensorflow_datasets as tfds
 from stn_jax.config import DataConfig
 from stn_jax.data import cache, imported, importer
 from stn_jax.data.audit import Pair, find_duplicates
-from stn_jax.data.dataset import PhotoDataset
-from stn_jax.data.duplicates import judge
+from stn_jax.data.dataset import PhotoDataset, count_classes
+from stn_jax.data.duplicates import Verdict, judge
 from stn_jax.data.errors import DataError, printable, shortened
 from stn_jax.data.folder import SPLITS, Listing
 from stn_jax.data.importer import Imported, Reader, Shard, ShardResult
 from stn_jax.data.photo import pad, padding
 from stn_jax.data.report import make_report, print_report
 from stn_jax.data.sources import Source, open_source, resolve_source
-from stn_jax.data.splits import assign_splits, count_classes
+from stn_jax.data.splits import assign_splits
 
 __all__ = ["DataError", "PhotoBuilder", "PhotoDataset", "PhotoSource", "prepare", "resolve_source"]
 
@@ -274,37 +274,22 @@ def _divide(source: Source, directory: Path, data: DataConfig) -> PhotoDataset:
     ).as_data_source(_STORED)
     pairs = [] if source.generated else _find_duplicates(photos, stored)
     verdict = judge(photos, pairs, drop=data.duplicates == "drop")
-    stay = [place for place in range(len(photos)) if place not in verdict.dropped]
-    labels = [photos[place].label for place in stay]
-    names = assign_splits(
-        labels,
-        [verdict.units[place] for place in stay],
-        [photos[place].entry.split for place in stay],
-        classes=classes,
-        val_size=data.val_size,
-        test_size=data.test_size,
-        seed=data.split_seed,
-        folds=data.folds,
-        fold=data.fold,
-    )
-    places = {
-        split: [place for place, name in zip(stay, names, strict=True) if name == split]
-        for split in SPLITS
-    }
+    places = _places(photos, verdict, classes, data)
     groups = _groups(photos, verdict.units)
     mean_color = _mean_color([photos[place] for place in places["train"]])
+    splits = {
+        split: PhotoSource(
+            stored,
+            some,
+            labels=[photos[place].label for place in some],
+            groups=[groups[place] for place in some],
+            size=tuple(data.photo_size),
+            fill_color=mean_color,
+        )
+        for split, some in places.items()
+    }
     return PhotoDataset(
-        splits={
-            split: PhotoSource(
-                stored,
-                places[split],
-                labels=[photos[place].label for place in places[split]],
-                groups=[groups[place] for place in places[split]],
-                size=tuple(data.photo_size),
-                fill_color=mean_color,
-            )
-            for split in SPLITS
-        },
+        splits=splits,
         classes=classes,
         mean_color=mean_color,
         fingerprint=_fingerprint(source, places),
@@ -314,12 +299,34 @@ def _divide(source: Source, directory: Path, data: DataConfig) -> PhotoDataset:
             verdict,
             name=source.name,
             photo_size=tuple(data.photo_size),
-            splits=count_classes(names, labels, classes),
+            splits=count_classes(splits, classes),
             refused=refused,
             ignored=source.listing.ignored,
             warnings=source.listing.warnings,
         ),
     )
+
+
+def _places(
+    photos: Sequence[Imported], verdict: Verdict, classes: Sequence[str], data: DataConfig
+) -> dict[str, list[int]]:
+    """Which photos are for training, validation and the test, but for those that are left out."""
+    stay = [place for place in range(len(photos)) if place not in verdict.dropped]
+    names = assign_splits(
+        [photos[place].label for place in stay],
+        [verdict.units[place] for place in stay],
+        [photos[place].entry.split for place in stay],
+        classes=classes,
+        val_size=data.val_size,
+        test_size=data.test_size,
+        seed=data.split_seed,
+        folds=data.folds,
+        fold=data.fold,
+    )
+    return {
+        split: [place for place, name in zip(stay, names, strict=True) if name == split]
+        for split in SPLITS
+    }
 
 
 def _groups(photos: Sequence[Imported], units: Sequence[str]) -> list[str]:

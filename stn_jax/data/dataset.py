@@ -1,8 +1,10 @@
 """What a configuration's photos are once they are ready for training."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+import numpy as np
 
 from stn_jax.data.split import Split
 
@@ -27,3 +29,13 @@ class PhotoDataset:
     fingerprint: str
     name: str
     report: dict[str, Any]
+
+
+def count_classes(splits: Mapping[str, Split], classes: Sequence[str]) -> dict[str, dict[str, int]]:
+    """Photos of each class in each split: {"train": {"eczema": 12, ...}, ...}."""
+    return {
+        name: dict(
+            zip(classes, np.bincount(split.labels, minlength=len(classes)).tolist(), strict=True)
+        )
+        for name, split in splits.items()
+    }

@@ -22,7 +22,7 @@ from jaxtyping import Float, Int, Key, PRNGKeyArray, UInt8
 
 from stn_jax.config import MNIST_SIZES as SIZES
 from stn_jax.config import DataConfig
-from stn_jax.data.dataset import PhotoDataset
+from stn_jax.data.dataset import PhotoDataset, count_classes
 from stn_jax.data.errors import DataError
 from stn_jax.sampling import grid_sample, projective_grid, spatial_transform, thin_plate_spline_grid
 
@@ -95,10 +95,7 @@ def prepare_digits(data: DataConfig) -> PhotoDataset:
             "name": f"MNIST {task}",
             "photo_size": list(SIZES[task]),
             "taken": sum(len(split) for split in splits.values()),
-            "splits": {
-                name: dict(zip(CLASSES, np.bincount(s.labels, minlength=10).tolist(), strict=True))
-                for name, s in splits.items()
-            },
+            "splits": count_classes(splits, CLASSES),
             "refused": {},
             "dropped": {},
             "duplicates": [],

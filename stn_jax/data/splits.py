@@ -67,17 +67,6 @@ def assign_splits(
     return splits.tolist()
 
 
-def count_classes(
-    splits: Sequence[str], labels: Sequence[int], classes: Sequence[str]
-) -> dict[str, dict[str, int]]:
-    """Photos of each class in each split: {"train": {"eczema": 12, ...}, ...}."""
-    pairs = list(zip(splits, labels, strict=True))
-    return {
-        split: {name: pairs.count((split, index)) for index, name in enumerate(classes)}
-        for split in SPLITS
-    }
-
-
 def _targets(
     whole: np.ndarray, left: np.ndarray, size: float, split: str, classes: Sequence[str]
 ) -> np.ndarray:
@@ -166,9 +155,10 @@ def _said_of_units(units: Sequence[str], given: Sequence[str]) -> dict[str, str]
 def _check_classes(
     splits: Sequence[str], labels: Sequence[int], units: Sequence[str], classes: Sequence[str]
 ) -> None:
-    for split, counts in count_classes(splits, labels, classes).items():
-        for index, (name, count) in enumerate(counts.items()):
-            if count:
+    present = set(zip(splits, labels, strict=True))
+    for split in SPLITS:
+        for index, name in enumerate(classes):
+            if (split, index) in present:
                 continue
             own = [unit for unit, label in zip(units, labels, strict=True) if label == index]
             whole = f"; its {len(own)} photos are {len(set(own))} groups, which move whole"

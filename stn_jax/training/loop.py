@@ -14,7 +14,7 @@ import jax
 from stn_jax.config import Config, DataConfig
 from stn_jax.data.builder import PhotoDataset, prepare, resolve_source
 from stn_jax.data.pipeline import eval_batches, to_devices, train_batches, train_dataset
-from stn_jax.models import make_model
+from stn_jax.models import STNClassifier, make_model
 from stn_jax.training.checkpoint import CheckpointStore, check_disk, needed_bytes, with_sharding
 from stn_jax.training.devices import any_process, is_main, make_shardings, wait_for_all
 from stn_jax.training.errors import CollapseError
@@ -124,14 +124,7 @@ class Trainer:
         self._reporter = reporter
         self._batch_sharding, self._state_sharding = make_shardings(config.train)
         self._shard = (jax.process_index(), jax.process_count())
-        model = make_model(
-            config.model,
-            num_classes=len(run.classes),
-            mean_color=run.mean_color,
-            precision=config.train.precision,
-            remat=config.train.remat,
-        )
-        optimizer = make_optimizer(config.train)
+        model, optimizer = _make_model(run), make_optimizer(config.train)
         balanced = equal_weights(dataset.splits["val"].labels, len(run.classes))
         self._eval_step = make_eval_step(
             model,
@@ -152,15 +145,7 @@ class Trainer:
             )
 
         like = jax.eval_shape(first_state)
-        photos = dataset.splits["train"]
-        self._resident = keep_resident(photos, config.data.cache, beside=needed_bytes(like))
-        self._order = train_dataset(
-            photos if self._resident is None else self._resident,
-            batch_size=config.train.batch_size,
-            seed=config.train.seed,
-            balance=config.data.balance == "sample",
-            shard=self._shard,
-        )
+        self._order_photos(beside=needed_bytes(like))
         self._train_step = make_train_step(
             model, optimizer, config, look_up=getattr(self._resident, "look_up", None)
         )
@@ -237,6 +222,18 @@ class Trainer:
             function,
             out_shardings=self._state_sharding,
             compiler_options=compiler_options(deterministic=self._config.deterministic),
+        )
+
+    def _order_photos(self, *, beside: int) -> None:
+        """Says which photos each step learns from; `beside` is what devices hold besides them."""
+        photos = self._dataset.splits["train"]
+        self._resident = keep_resident(photos, self._data.cache, beside=beside)
+        self._order = train_dataset(
+            photos if self._resident is None else self._resident,
+            batch_size=self._config.batch_size,
+            seed=self._config.seed,
+            balance=self._data.balance == "sample",
+            shard=self._shard,
         )
 
     def _open_checkpoints(self, like: TrainState) -> None:
@@ -403,6 +400,16 @@ class Trainer:
             f"{self._weights:,} weights on {jax.device_count()} x {device.device_kind}; "
             f"{begin} in {self._workdir}"
         )
+
+
+def _make_model(run: Run) -> STNClassifier:
+    return make_model(
+        run.config.model,
+        num_classes=len(run.classes),
+        mean_color=run.mean_color,
+        precision=run.config.train.precision,
+        remat=run.config.train.remat,
+    )
 
 
 def _due(step: int, every: int) -> bool:
