@@ -63,8 +63,10 @@ def _check_at_least(config: Any) -> None:
                 continue
             bits = _bits(option, value)
             if not least <= value < (2**bits if bits else math.inf):
-                most = f" and below 2^{bits}" if bits else ""
-                raise ConfigError(f"{flag(part, option)} {value} must be at least {least}{most}")
+                most = f"below 2^{bits}" if bits else "finite"
+                raise ConfigError(
+                    f"{flag(part, option)} {value} must be at least {least} and {most}"
+                )
 
 
 def _bits(option: str, value: int | float) -> int | None:
@@ -80,4 +82,4 @@ def _check_above_zero(config: Any) -> None:
         for option in options:
             value = operator.attrgetter(f"{part}.{option}")(config)
             if value is not None and not 0 < value < math.inf:
-                raise ConfigError(f"{flag(part, option)} {value} must be above 0")
+                raise ConfigError(f"{flag(part, option)} {value} must be above 0 and finite")
