@@ -17,7 +17,7 @@ from stn_jax.data.pipeline import eval_batches, to_devices, train_batches, train
 from stn_jax.models import STNClassifier, make_model
 from stn_jax.training.checkpoint import CheckpointStore, check_disk, needed_bytes, with_sharding
 from stn_jax.training.devices import any_process, is_main, make_shardings, wait_for_all
-from stn_jax.training.errors import CollapseError
+from stn_jax.training.errors import CheckpointError, CollapseError
 from stn_jax.training.filmstrip import Filmstrip
 from stn_jax.training.guards import CollapseWatch
 from stn_jax.training.interrupts import StopSignal
@@ -251,9 +251,21 @@ class Trainer:
         self._best = CheckpointStore(self._workdir / "best", keep=1)
         self._weights = sum(leaf.size for leaf in jax.tree.leaves(like.params))
 
+    def _restore(self, like: TrainState) -> tuple[int, TrainState, dict[str, Any]] | None:
+        """Reads the newest sound checkpoint; where all are damaged, says so once."""
+        newest = self._checkpoints.latest
+        restored = self._checkpoints.restore(like)
+        if restored is None and newest is not None:
+            raise CheckpointError(
+                f"every checkpoint of {self._workdir}, up to step {newest}, is damaged; they lie "
+                "in its folder damaged/ now. The same command trains from the start, and replaces "
+                f"the best weights, if there are any: copy {self._workdir / 'best'} to keep them"
+            )
+        return restored
+
     def _restore_or(self, first_state) -> None:
         like = with_sharding(jax.eval_shape(first_state), self._state_sharding)
-        restored = self._checkpoints.restore(like)
+        restored = self._restore(like)
         if restored is not None:
             step, self.state, notes = restored
             self._collapse.varied = notes.pop("varied", False)

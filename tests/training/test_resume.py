@@ -193,6 +193,17 @@ def test_best_weights_that_could_not_be_saved_end_the_run_before_it_counts_on_th
     assert metrics(tmp_path)[-1]["step"] < 20, "not only with the next best weights"
 
 
+def test_a_run_whose_checkpoints_are_all_damaged_does_not_start_anew_unasked(config, tmp_path):
+    config = with_train(config, steps=2, eval_every=2, checkpoint_every=1)
+    stn_jax.train(config, tmp_path)
+    for path in (tmp_path / "checkpoints").glob("*/notes/metadata"):
+        path.write_text("{}")
+    with pytest.raises(CheckpointError, match=r"up to step 2, is damaged.*copy .*best to keep"):
+        stn_jax.train(config, tmp_path)
+    assert steps_in(tmp_path / "best") == {2}
+    assert stn_jax.train(config, tmp_path).finished
+
+
 def test_the_last_checkpoint_is_finished_though_the_best_weights_could_not_be_saved(
     config, tmp_path, monkeypatch
 ):
