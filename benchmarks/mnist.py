@@ -43,9 +43,6 @@ PUBLISHED: Mapping[Task, Mapping[Transform, float]] = {
 """Errors in %, Jaderberg et al. 2015 (arXiv:1506.02025), table 1 and appendix A.4; identity is
 their CNN. Means of three runs of 150,000 steps."""
 
-_TRAIN = ("steps", "batch_size", "weight_decay", "crop_jitter")
-"""Options below that are fields of `TrainConfig`, too."""
-
 
 @dataclasses.dataclass(frozen=True)
 class Options:
@@ -67,8 +64,6 @@ class Options:
     """Digits in each; by default the configuration's."""
     weight_decay: float | None = None
     """Of every network's kernels; by default the configuration's."""
-    crop_jitter: float | None = None
-    """Of every network's crops in training; by default the configuration's."""
     workdir: Path = Path("runs/mnist")
     """Where the runs go, one folder each."""
     output: Path | None = None
@@ -78,7 +73,8 @@ class Options:
 def make_config(task: Task, transform: Transform, seed: int, options: Options) -> Config:
     """The configuration of one run."""
     config = get_config(task, transform, None if transform == "identity" else options.head)
-    given = {name: getattr(options, name) for name in _TRAIN if getattr(options, name) is not None}
+    changed = {name: getattr(options, name) for name in ("steps", "batch_size", "weight_decay")}
+    given = {name: value for name, value in changed.items() if value is not None}
     return change(config, data={"root": options.root}, train={"seed": seed} | given)
 
 
@@ -86,7 +82,7 @@ def run(config: Config, workdir: Path) -> dict[str, Any]:
     """Trains and evaluates one run, unless that is done.
 
     Returns:
-      What of training can be changed here; wrong and digits of the test; and the CPU seconds of
+      steps, batch_size and weight_decay; wrong and digits of the test; and the CPU seconds of
       training.
 
     Raises:
@@ -95,7 +91,9 @@ def run(config: Config, workdir: Path) -> dict[str, Any]:
     seconds = train_and_evaluate(config, workdir)
     table = read_table(workdir / "evaluation" / "predictions.csv")
     return {
-        **{name: getattr(config.train, name) for name in _TRAIN},
+        "steps": config.train.steps,
+        "batch_size": config.train.batch_size,
+        "weight_decay": config.train.weight_decay,
         "wrong": int((table.predicted != table.label).sum()),
         "digits": len(table),
         "training_cpu_seconds": round(seconds),

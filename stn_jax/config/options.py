@@ -224,9 +224,6 @@ class TrainConfig:
     one; 0: the one crop at the heat map's centre of mass. Attention with the heatmap head only."""
     explore: float = 0.2
     """Share of the glimpses drawn from the whole photo instead of from the heat map."""
-    crop_jitter: float = 0.0
-    """Turn, stretch and shear each crop at random in training, which the transformer cannot undo:
-    the four numbers of a linear map about its middle are off by up to this. Below 0.5."""
     zoom_schedule: ZoomScheduleConfig = ZoomScheduleConfig()
     seed: int = 0
     """Seed of everything random in training: weights, order of photos, dropout, augmentation."""

@@ -11,7 +11,6 @@ from jaxtyping import Array, Float, Real
 
 from stn_jax.config import ModelConfig
 from stn_jax.models.glimpses import draw_glimpses, mix
-from stn_jax.models.jitter import jitter_theta
 from stn_jax.models.localization import LocalizationNet
 from stn_jax.models.transformer import PIXEL_SCALE, SpatialTransformer
 from stn_jax.models.vgg import VGGLite
@@ -36,7 +35,6 @@ class STNClassifier(nn.Module):
         train: bool,
         scale: Float[Array, " batch"] | None = None,
         theta: Float[ArrayLike, "batch ..."] | None = None,
-        jitter: float = 0.0,
     ) -> tuple[
         Float[Array, "batch classes"],
         Float[Array, "batch ..."],
@@ -49,29 +47,12 @@ class STNClassifier(nn.Module):
           train: dropout on (needs the `dropout` random key), batch statistics of this batch.
           scale: base scale of an attention crop, one a photo; see `LocalizationNet`.
           theta: look here instead of where the localization net would.
-          jitter: turn, stretch and shear each crop at random by so much, for training; in [0, 0.5).
-            Needs the `jitter` random key, unless it is 0.
 
         Returns:
-          logits [batch, classes] float32; theta (its shape depends on the transform), without the
-          jitter; the crops in pixel values, float32.
-
-        Raises:
-          TypeError: images are not numbers, or theta or scale is not floating-point.
-          ValueError: a shape or the jitter is not one of the above.
+          logits [batch, classes] float32; theta (its shape depends on the transform); the crops in
+          pixel values, float32.
         """
-        if not 0 <= jitter < 0.5:
-            raise ValueError(f"jitter must be in [0, 0.5), got {jitter!r}")
-        images = checks.images_like("images", images)
-        if theta is None:
-            theta = self.transformer.locate(images, scale=scale).theta
-        seen = theta
-        if jitter:
-            family = self.transformer.family
-            seen = jitter_theta(
-                self.make_rng("jitter"), theta, jitter, images.shape[1:3], transform=family
-            )
-        crops = self.transformer.sample(images, seen)
+        crops, theta = self.transformer(images, scale=scale, theta=theta)
         return self._classify(crops, train=train), theta, crops
 
     @no_type_check

@@ -136,7 +136,7 @@ def _after(number: Array, tree: PyTree) -> PyTree:
 
 
 def make_training_forward(model: STNClassifier, config: TrainConfig) -> Forward:
-    """Builds the forward pass of training: one crop a photo, jittered or not, or glimpses."""
+    """Builds the forward pass of training: one crop a photo, or several glimpses."""
 
     def forward(
         params: PyTree,
@@ -145,21 +145,21 @@ def make_training_forward(model: STNClassifier, config: TrainConfig) -> Forward:
         scales: Array | None,
         key: Key[Array, ""],
     ) -> tuple[tuple[Array, Array], PyTree]:
-        dropout_key, crops_key = jax.random.split(key)
+        dropout_key, glimpse_key = jax.random.split(key)
         outputs, model_state = model.apply(
             {"params": params, **model_state},
             photos,
             train=True,
             scale=scales,
-            rngs={"dropout": dropout_key, "glimpses": crops_key, "jitter": crops_key},
+            rngs={"dropout": dropout_key, "glimpses": glimpse_key},
             mutable=list(model_state),
-            **crops,
+            **glimpses,
         )
         return outputs[:2], model_state
 
-    crops = {"jitter": config.crop_jitter}
+    glimpses = {}
     if config.glimpses:
-        crops = {"method": "glimpse", "count": config.glimpses, "explore": config.explore}
+        glimpses = {"method": "glimpse", "count": config.glimpses, "explore": config.explore}
     return forward
 
 

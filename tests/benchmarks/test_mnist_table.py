@@ -72,9 +72,9 @@ def test_prints_counts_beside_every_rate(capsys):
 @pytest.mark.parametrize("transform", ["identity", "affine"])
 def test_runs_differ_by_what_was_asked_alone(task, transform):
     plain = mnist.make_config(task, transform, 0, mnist.Options(root="digits"))
-    options = mnist.Options(root="digits", steps=7, batch_size=9, weight_decay=0.1, crop_jitter=0.3)
+    options = mnist.Options(root="digits", steps=7, batch_size=9, weight_decay=0.1)
     config = mnist.make_config(task, transform, 3, options)
-    changed = {"seed": 3, "steps": 7, "batch_size": 9, "weight_decay": 0.1, "crop_jitter": 0.3}
+    changed = {"seed": 3, "steps": 7, "batch_size": 9, "weight_decay": 0.1}
     assert config == mnist.change(plain, train=changed)
     assert config.data.root == "digits"
     assert config.data.mnist.task == task

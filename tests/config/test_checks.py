@@ -78,15 +78,6 @@ from stn_jax.config import (
             },
             "--train.zoom-schedule.steps needs --model.transform attention",
         ),
-        ({"train": TrainConfig(crop_jitter=0.5)}, r"--train.crop-jitter 0.5 must be in \[0, 0.5\)"),
-        ({"train": TrainConfig(crop_jitter=-0.1)}, r"--train.crop-jitter -0.1 must be in"),
-        (
-            {
-                "model": ModelConfig(head="heatmap", transform="attention"),
-                "train": TrainConfig(glimpses=2, crop_jitter=0.1),
-            },
-            "--train.crop-jitter is for one crop a photo",
-        ),
         ({"train": TrainConfig(glimpses=-1)}, "--train.glimpses -1 must be at least 0"),
         ({"train": TrainConfig(explore=0.0)}, "--train.explore 0.0 must be above 0"),
         ({"train": TrainConfig(localization_freeze=-1)}, "freeze -1 must be at least 0"),

@@ -284,10 +284,3 @@ def test_a_step_with_glimpses_moves_the_heat_map_and_is_determined_by_its_number
     heat_head = state.params["transformer"]["localization"]["Conv_1"]["kernel"]
     assert heat_head.shape[-1] == 1
     assert np.abs(heat_head).max() > 0  # it was zero
-
-
-def test_a_step_with_jitter_is_another_and_determined_by_its_number():
-    batch = make_batch(4)
-    (one, metrics), (same, _) = (take_step(plain(crop_jitter=0.3), batch) for _ in range(2))
-    assert_close(one, same, 0)
-    assert metrics["loss"] != take_step(plain(), batch)[1]["loss"]

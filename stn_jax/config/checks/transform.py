@@ -11,7 +11,6 @@ def check_transform(model: ModelConfig, train: TrainConfig) -> None:
     """Refuses what the transform cannot do, and options that it never reads."""
     _check_head(model)
     _check_glimpses(model, train)
-    _check_jitter(train)
     _check_drawn_scales(model, train)
     _check_unread(model, train)
     _check_zoom_schedule(train.zoom_schedule)
@@ -32,13 +31,6 @@ def _check_glimpses(model: ModelConfig, train: TrainConfig) -> None:
         raise ConfigError("--train.glimpses needs --model.transform attention")
     if not 0 < train.explore <= 1:
         raise ConfigError(f"--train.explore {train.explore} must be above 0 and at most 1")
-
-
-def _check_jitter(train: TrainConfig) -> None:
-    if not 0 <= train.crop_jitter < 0.5:
-        raise ConfigError(f"--train.crop-jitter {train.crop_jitter} must be in [0, 0.5)")
-    if train.crop_jitter and train.glimpses:
-        raise ConfigError("--train.crop-jitter is for one crop a photo, not for --train.glimpses")
 
 
 def _check_drawn_scales(model: ModelConfig, train: TrainConfig) -> None:
