@@ -4,6 +4,7 @@ import flask
 from werkzeug.exceptions import BadRequest, NotFound
 from werkzeug.wrappers import Response as WerkzeugResponse
 
+from stn_jax.data.photo import HEIC_SUPPORTED
 from stn_jax.evaluation.facts import FIXED_CROPS
 from stn_jax.web.answerer import Answer, Refusal
 from stn_jax.web.pictures import make_pictures
@@ -111,6 +112,7 @@ def _render(cards: list[dict]) -> str:
         answering=site.predictor.answering,
         evidence=site.evidence,
         examples=site.examples,
+        heic=HEIC_SUPPORTED,
         limits=site.limits,
         signed_in=site.access.token is not None,
     )

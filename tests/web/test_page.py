@@ -84,9 +84,13 @@ def test_a_network_that_does_not_look_for_anything_is_not_said_to(
     assert words in build(predictor=other).test_client().get("/").text
 
 
-def test_the_page_names_every_kind_of_photo_that_needs_no_other_package(client):
-    hint = re.search(r'<p id="hint">(.*?)</p>', client.get("/").text)[1].upper()
+@pytest.mark.parametrize("heic", [False, True])
+def test_the_page_names_every_kind_of_photo_that_it_reads(client, monkeypatch, heic):
+    monkeypatch.setattr("stn_jax.web.page.HEIC_SUPPORTED", heic)
+    text = client.get("/").text
+    hint = re.search(r'<p id="hint">(.*?)</p>', text)[1].upper()
     assert [kind for kind in FORMATS if kind not in hint and kind != "HEIF"] == []
+    assert ("HEIC" in hint, 'accept="image/*,.heic,.heif"' in text) == (heic, heic)
 
 
 def test_an_answer(client, predictor, certain_and_not):
