@@ -73,7 +73,8 @@ class _Channel(HTTPChannel):
     @property
     def busy(self) -> bool:
         """Whether it has a request that is not answered and sent yet."""
-        return self.in_transit or bool(self.requests)
+        # In this order: whoever answers a request writes first, and takes it off the list then.
+        return bool(self.requests) or self.in_transit
 
 
 class Server(TcpWSGIServer):

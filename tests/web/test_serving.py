@@ -26,7 +26,7 @@ from stn_jax.training.errors import WorkdirError
 from stn_jax.web.batching import Batcher, BusyError
 from stn_jax.web.command import warm_up
 from stn_jax.web.limits import Limits
-from stn_jax.web.server import bind
+from stn_jax.web.server import _Channel, bind
 
 ROOT = Path(__file__).parents[2]
 
@@ -238,6 +238,20 @@ def test_readiness_ends_as_soon_as_a_stop_is_seen(live):
         assert _readiness(kept) == (503, b"stopping\n")
     live.thread.join(20)
     assert not live.thread.is_alive()
+
+
+def test_a_connection_is_busy_at_every_moment_until_its_answer_is_sent():
+    class Answering(_Channel):
+        def __init__(self):
+            self.requests = ["a request"]
+
+        @property
+        def total_outbufs_len(self):
+            """Another thread writes its answer just after this look, and is done with it."""
+            self.requests = []
+            return 0
+
+    assert Answering().busy
 
 
 def _kept(port):
