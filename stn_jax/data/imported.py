@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -66,8 +67,11 @@ def is_whole(directory: Path) -> bool:
     try:
         text = json.loads((directory / _TEXT).read_text())
         sizes = text["sizes"]
-        return text["version"] == _VERSION and all(
-            (directory / file).stat().st_size == size for file, size in sizes.items()
+        return (
+            text["version"] == _VERSION
+            # Whose size earlier versions did not note.
+            and zipfile.is_zipfile(directory / _ARRAYS)
+            and all((directory / file).stat().st_size == size for file, size in sizes.items())
         )
     except (OSError, ValueError, KeyError):
         return False

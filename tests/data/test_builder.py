@@ -341,6 +341,22 @@ def test_very_many_photos_lie_in_no_more_files_than_a_process_may_open(data, mon
     assert len(list(Path(data.cache_dir).rglob("*.array_record*"))) == 10
 
 
+@pytest.mark.parametrize("damage", [Path.unlink, lambda file: os.truncate(file, 500)])
+def test_an_import_of_before_the_size_of_its_prints_was_kept_is_used_if_whole(data, damage):
+    prepare(data)
+    known, prints = (
+        next(Path(data.cache_dir).rglob(name)) for name in ("imported.json", "prints.npz")
+    )
+    text = json.loads(known.read_text())
+    del text["sizes"]["prints.npz"]
+    known.write_text(json.dumps(text))
+    prepare(data)
+    assert json.loads(known.read_text()) == text
+    damage(prints)
+    assert len(everything(prepare(data))) == 40
+    assert "prints.npz" in json.loads(known.read_text())["sizes"]
+
+
 @pytest.mark.parametrize("name", ["*.array_record*", "prints.npz", "imported.json"])
 def test_a_damaged_import_is_made_again(data, name):
     first = prepare(data)
