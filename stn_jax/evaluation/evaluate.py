@@ -9,6 +9,7 @@ Everything below `evaluation/` follows from two tables, `predictions.csv` of the
 import dataclasses
 import itertools
 import json
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -155,7 +156,8 @@ def evaluate_predictions(
 
 def _workdir_of(folder: Path) -> Path:
     """Where the run of an evaluation's folder lies."""
-    folder = folder.absolute()  # "." has neither a name nor a parent
+    # "." and ".." have neither their name nor their parent; a link stays where it lies.
+    folder = Path(os.path.abspath(folder))
     return folder.parent.parent if folder.name in OTHER_SPLITS else folder.parent
 
 

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 import runpy
 import shutil
 import sys
@@ -100,15 +101,18 @@ def test_predictions_alone_give_the_same_metrics(copy):
     assert (copy / "evaluation/report.html").is_file()
 
 
-@pytest.mark.parametrize("split", ["test", "val"])
-def test_predictions_alone_find_the_training_from_inside_their_folder(copy, monkeypatch, split):
+@pytest.mark.parametrize(("split", "inside"), [("test", "."), ("val", "."), ("test", "figures")])
+def test_predictions_alone_find_the_training_from_inside_their_folder(
+    copy, monkeypatch, split, inside
+):
     folder = copy / "evaluation"
     if split == "val":
         folder /= split
         shutil.copytree(copy / "evaluation", folder)
     (folder / "figures" / "learning.png").unlink()
-    monkeypatch.chdir(folder)
-    evaluate_predictions("predictions.csv")
+    place = folder / inside
+    monkeypatch.chdir(place)
+    evaluate_predictions(os.path.relpath(folder / "predictions.csv", place))
     assert (folder / "figures" / "learning.png").is_file()
     assert "What it looked at while it learned" in (folder / "report.html").read_text()
 
