@@ -40,6 +40,19 @@ def test_compared_with_another_run_on_the_same_photos(copy, evaluated):
     }
 
 
+def test_a_comparison_of_a_version_that_wrote_no_counts_is_reported(copy, evaluated):
+    stn_jax.evaluate(copy, compare=[evaluated])
+    file = copy / "evaluation" / "metrics.json"
+    metrics = json.loads(file.read_text())
+    for name in ("count", "of"):
+        del metrics["compared"][0]["accuracy"][name]
+    file.write_text(json.dumps(metrics))
+    evaluate_predictions(copy / "evaluation/predictions.csv")
+    count = f'<td class="count">{metrics["correct"]} of {metrics["n"]}</td>'
+    report = (copy / "evaluation/report.html").read_text()
+    assert f"trained by itself</th>{count}" in report.replace("\n", "")
+
+
 def test_compared_with_what_cannot_be_compared(copy, evaluated, trained, make_predictions):
     new = copy.parent / "new one"
     shutil.copytree(trained, new)
