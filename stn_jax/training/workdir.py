@@ -150,8 +150,9 @@ def start_or_resume(workdir: Path, run: Run) -> list[str]:
             f"ask for {done} or more, or start another run with --workdir"
         )
     _write(workdir, dataclasses.replace(run, learned_before=before.learned_before))
-    for name in before.versions.keys() | run.versions.keys():
-        changed[f"version of {name}"] = (before.versions.get(name), run.versions.get(name))
+    # Of a package that one of them does not name, it is not known whether it changed.
+    for name in before.versions.keys() & run.versions.keys():
+        changed[f"version of {name}"] = (before.versions[name], run.versions[name])
     changed["git revision"] = (before.git_revision, run.git_revision)
     return [
         f"{name} is now {new} (was {old})" for name, (old, new) in changed.items() if old != new

@@ -119,6 +119,12 @@ def test_other_code_and_versions_are_noted(run, tmp_path):
     ]
 
 
+def test_a_version_that_was_not_written_down_is_not_said_to_have_changed(run, tmp_path):
+    versions = {name: version for name, version in run.versions.items() if name != "grain"}
+    begin(tmp_path, dataclasses.replace(run, versions=versions))
+    assert start_or_resume(tmp_path, run) == []
+
+
 def test_before_the_first_checkpoint_everything_may_change(run, tmp_path):
     """A batch that was too large, say: there is nothing to lose yet."""
     start_or_resume(tmp_path, run)
