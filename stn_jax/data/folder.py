@@ -326,15 +326,16 @@ def read_rows(table: Path, columns: Collection[str]) -> Iterator[tuple[int, dict
         with table.open(newline="", encoding="utf-8-sig") as lines:
             separator, above = _go_to_header(lines, columns)
             reader = csv.DictReader(lines, restval="", delimiter=separator, strict=True)
-            names = [_column(name, columns) for name in reader.fieldnames or ()]
-            reader.fieldnames = names
-            _check_header(table, names, columns)
-            for line, row in _numbered(reader, above, table):
-                cells = {name: row[name].strip() for name in names if name}
-                if separator == ";":
-                    cells |= _with_points(cells, {*_COLUMNS, *columns})
-                if any(cells.values()):
-                    yield line, cells
+            with _quotes_explained(reader, above, table):
+                names = [_column(name, columns) for name in reader.fieldnames or ()]
+                reader.fieldnames = names
+                _check_header(table, names, columns)
+                for line, row in _numbered(reader, above, table):
+                    cells = {name: row[name].strip() for name in names if name}
+                    if separator == ";":
+                        cells |= _with_points(cells, {*_COLUMNS, *columns})
+                    if any(cells.values()):
+                        yield line, cells
     except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{table}: not a table in UTF-8 ({error}); save it as CSV UTF-8") from error
 
@@ -358,20 +359,26 @@ def _numbered(
     reader: csv.DictReader, above: int, table: Path
 ) -> Iterator[tuple[int, dict[str | None, Any]]]:
     """The rows, and the line on which each ends, unless cells have slid into other columns."""
-    lines = reader.reader  # whose count blank lines and errors do not put behind
+    for row in reader:
+        line = above + reader.reader.line_num  # which blank lines do not put behind
+        if any(map(str.strip, row.get(None, ()))):
+            raise DataError(
+                f"{table} line {line}: more cells than the header has columns: put quotation "
+                'marks around a text with a separator in it, "arm, left"'
+            )
+        yield line, row
+
+
+@contextlib.contextmanager
+def _quotes_explained(reader: csv.DictReader, above: int, table: Path) -> Iterator[None]:
+    """Says on which line what begins with a quotation mark does not end with one."""
     try:
-        for row in reader:
-            line = above + lines.line_num
-            if any(map(str.strip, row.get(None, ()))):
-                raise DataError(
-                    f"{table} line {line}: more cells than the header has columns: put quotation "
-                    'marks around a text with a separator in it, "arm, left"'
-                )
-            yield line, row
+        yield
     except csv.Error as error:
         raise DataError(
-            f"{table} line {above + lines.line_num}: a quotation mark begins a cell, here or "
-            f"above, that does not end with one ({error}): correct or remove it"
+            f"{table} line {above + reader.reader.line_num}: a quotation mark begins a cell, here "
+            f"or above, that does not end with one ({error}): correct or remove it, and write one "
+            'inside such a cell twice, ""'
         ) from error
 
 

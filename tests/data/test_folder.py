@@ -374,6 +374,7 @@ def test_a_folder_that_may_not_be_read_is_an_error_not_a_crash(tmp_path, monkeyp
         ("file,label,site,group\n1.jpg,a,arm, left,p7\n", "line 2: more cells than the header has"),
         ('file,label,x\n1.jpg,a,"y\n2.jpg,b,\n1.jpg,a,"z\n2.jpg,b,\n', "line 4: a quotation mark"),
         ('file,label,x\n1.jpg,a,\n2.jpg,b,"y\n', "line 3: a quotation mark .* end of data"),
+        ('file,label,"x" y\n1.jpg,a,\n', "line 1: a quotation mark"),
     ],
 )
 def test_tables_of_no_use_are_refused_by_line(tmp_path, text, message):
