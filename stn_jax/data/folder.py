@@ -155,8 +155,16 @@ def _has_table(root: Path) -> bool:
     for path in _files(root):
         if path.name.casefold() == TABLE:
             # Without it, the groups that it gives would be taken apart.
-            raise DataError(f"--data.root {root}: rename {path.name} to {TABLE}, to be read")
+            raise DataError(
+                f"--data.root {root}: rename {path.name} to {TABLE}, to be read, or move it out of "
+                "this folder"
+            )
     return False
+
+
+def _is_table(path: Path, root: Path) -> bool:
+    """Whether a file is the table of the folder: where case does not count, as Photos.csv, too."""
+    return path.name.casefold() == TABLE and path.exists() and path.samefile(root / TABLE)
 
 
 def _list_folders(root: Path) -> Listing:
@@ -239,7 +247,7 @@ def _list_table(root: Path) -> Listing:
             refused[entry.file] = reason
         else:
             entries[entry.file] = entry
-    files = [p.relative_to(root).as_posix() for p in _walk(root) if p.name != TABLE]
+    files = [p.relative_to(root).as_posix() for p in _walk(root) if not _is_table(p, root)]
     unlisted = [file for file in files if file not in entries and file not in refused]
     return Listing(
         entries=tuple(sorted(entries.values(), key=lambda entry: entry.file)),

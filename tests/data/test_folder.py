@@ -135,8 +135,16 @@ def test_cells_without_text_beyond_the_header_are_left_out(tmp_path):
 def test_a_table_whose_name_is_written_otherwise_is_not_passed_over(tmp_path, name):
     write(tmp_path, "a/1.jpg", "b/2.jpg")
     (tmp_path / name).write_text("file,label,group\na/1.jpg,a,p1\nb/2.jpg,b,p1\n")
-    with pytest.raises(DataError, match=rf"rename {name} to photos\.csv"):
+    with pytest.raises(DataError, match=rf"rename {name} to photos\.csv, .* or move it"):
         list_photos(tmp_path)
+
+
+def test_a_table_is_not_ignored_where_case_does_not_count(tmp_path):
+    table(tmp_path, "file,label\n1.jpg,a\n2.jpg,b\n", "1.jpg", "2.jpg", "x/photos.csv")
+    # Such a system finds one file under both names.
+    (tmp_path / "photos.csv").rename(tmp_path / "Photos.csv")
+    (tmp_path / "photos.csv").symlink_to("Photos.csv")
+    assert list_photos(tmp_path).ignored == ("x/photos.csv",)
 
 
 def test_rows_without_any_text_are_left_out(tmp_path):
