@@ -334,8 +334,7 @@ def test_support_for_another_format_is_no_other_data_set(data, monkeypatch):
 
 
 def test_very_many_photos_lie_in_no_more_files_than_a_process_may_open(data, monkeypatch):
-    monkeypatch.setattr(builder, "_SMALLEST_SHARD", 1)
-    monkeypatch.setattr(builder, "_LARGE_SHARD", 3)  # would be 14 files
+    monkeypatch.setattr(builder, "_SMALLEST_SHARD", 1)  # would be 40 files
     monkeypatch.setattr(builder, "_MOST_SHARDS", 10)
     assert len(everything(prepare(data))) == 40
     assert len(list(Path(data.cache_dir).rglob("*.array_record*"))) == 10
