@@ -15,9 +15,10 @@ out; it, and any that cannot run or fails, says why in the JSON and on the scree
     resume      whether a resumed run equals an uninterrupted one, bit by bit
     suite       the project's tests of the sampler, the networks and the step, on the GPU
 
-Only the first of several GPUs is used. The exit status is 0 when every section ran, 1 when not, 2
-when there is no GPU or the command is wrong. `--tiny` runs every section at small sizes on whatever
-JAX finds, a CPU too: it shows that the script works, and its numbers mean nothing.
+Only the first of several GPUs (of CUDA_VISIBLE_DEVICES, where that is set) is used. The exit status
+is 0 when every section ran, 1 when not, 2 when there is no GPU or the command is wrong. `--tiny`
+runs every section at small sizes on whatever JAX finds, a CPU too: it shows that the script works,
+and its numbers mean nothing.
 
 Needs jax with its GPU plugin, flax, optax, orbax-checkpoint, jaxtyping, numpy, scipy, pillow, rich
 and matplotlib. `paper` and `resume` need the input pipeline, too: grain, array-record,

@@ -44,8 +44,9 @@ def _version(package: str) -> str | None:
 
 def _memory_gigabytes() -> float | None:
     """Of the card, of which JAX takes a part by default."""
-    mebibytes = ask_nvidia("memory.total")
-    return None if mebibytes is None else round(int(mebibytes) * 2**20 / 1e9, 1)
+    mebibytes = ask_nvidia("memory.total") or ""
+    # Where the card shares the machine's memory, or may not be asked, words are in its place.
+    return round(int(mebibytes) * 2**20 / 1e9, 1) if mebibytes.isdecimal() else None
 
 
 def ask_nvidia(what: str) -> str | None:

@@ -110,9 +110,11 @@ class Running:
 
 def _environment() -> dict[str, str]:
     path = os.environ.get("PYTHONPATH")
+    # Where a cluster has lent several GPUs, they are named there.
+    first, *_ = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")
     return {
-        "CUDA_VISIBLE_DEVICES": "0",
         **os.environ,
+        "CUDA_VISIBLE_DEVICES": first,
         "PYTHONPATH": f"{ROOT}{os.pathsep}{path}" if path else str(ROOT),
         # What is compiled must not depend on what ran before.
         "JAX_ENABLE_COMPILATION_CACHE": "false",
