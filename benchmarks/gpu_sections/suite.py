@@ -1,7 +1,7 @@
 """The project's own tests of what runs on the device, on the device.
 
 JAX multiplies float32 matrices as TF32 where the chip can; the tests compare with exact values, so
-here it multiplies them as they are.
+here it multiplies them as they are. Kernels are not tuned: that would take most of the time.
 """
 
 import importlib.util
@@ -10,7 +10,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from benchmarks.gpu_sections.outcomes import OPTION
@@ -23,17 +23,15 @@ MOST_PROCESSES = 8
 
 
 def tasks(scale: Scale, time_left: TimeLeft) -> Iterator[Task]:
-    """File by file, each with an equal part of the time that is left."""
-    for number, file in enumerate(scale.test_files):
-        rest = len(scale.test_files) - number
-        yield Task(file, lambda file=file, rest=rest: run(file, time_left() / rest), least=0)
+    """All in one run: every start takes as long as many tests, and what is done counts anyway."""
+    yield Task(", ".join(scale.test_files), lambda: run(scale.test_files, time_left()), least=0)
 
 
-def run(file: str, seconds: float) -> Row:
-    """Runs the tests of a file or folder, as many as there is time for; counts them."""
+def run(files: Sequence[str], seconds: float) -> Row:
+    """Runs the tests of files and folders, as many as there is time for; counts them."""
     with tempfile.TemporaryDirectory() as folder:
         outcomes = Path(folder) / "outcomes.jsonl"
-        command = [sys.executable, "-m", "pytest", file, "-p", "no:cacheprovider", "-q"]
+        command = [sys.executable, "-m", "pytest", *files, "-p", "no:cacheprovider", "-q"]
         command += ["-p", "benchmarks.gpu_sections.outcomes", f"{OPTION}={outcomes}"]
         command += ["-m", "not slow", *_options()]
         try:
@@ -74,6 +72,7 @@ def _environment() -> dict[str, str]:
         "JAX_DEFAULT_MATMUL_PRECISION": "highest",
         # The tests have a cache of their own.
         "JAX_ENABLE_COMPILATION_CACHE": "true",
+        "XLA_FLAGS": f"{os.environ.get('XLA_FLAGS', '')} --xla_gpu_autotune_level=0".strip(),
         # Several processes share the device.
         "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
     }
