@@ -13,7 +13,7 @@ import traceback
 from typing import Any
 
 from benchmarks.gpu_sections.scale import FULL, TINY
-from benchmarks.gpu_sections.tasks import answer, in_a_line
+from benchmarks.gpu_sections.tasks import CannotRunError, answer, in_a_line
 
 
 def main() -> int:
@@ -41,6 +41,9 @@ def main() -> int:
             say({"row": row})
     except ModuleNotFoundError as error:
         say({"cannot_run": f"{error.name} is not installed"})
+        return 1
+    except CannotRunError as error:
+        say({"cannot_run": str(error)})
         return 1
     except Exception as error:
         traceback.print_exc()

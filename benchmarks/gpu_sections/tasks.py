@@ -10,6 +10,10 @@ TimeLeft = Callable[[], float]
 """Says how many seconds a section still has."""
 
 
+class CannotRunError(Exception):
+    """The machine lacks what a section needs."""
+
+
 class Task(NamedTuple):
     """One thing to find out.
 

@@ -1,15 +1,16 @@
 """The same network in torch: its step in turns with ours, in one process, on the same photos."""
 
+import functools
 import os
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 
 from benchmarks.gpu_sections.report import Row
 from benchmarks.gpu_sections.scale import Precision, Scale
-from benchmarks.gpu_sections.tasks import Task, TimeLeft
+from benchmarks.gpu_sections.tasks import CannotRunError, Task, TimeLeft
 from benchmarks.gpu_sections.torch_device import torch_device
 from benchmarks.gpu_sections.trainer import NoisePhotos, Trainer
 from benchmarks.torch_peer import Layout, STNClassifier, make_step, memory_format, to_tensor
@@ -28,14 +29,25 @@ WAYS: tuple[tuple[bool, Layout], ...] = (
 
 
 def tasks(scale: Scale, time_left: TimeLeft) -> Iterator[Task]:
-    """Every way in bfloat16; in the other precisions the layout that convolutions prefer."""
+    """Every way in bfloat16; in the other precisions the layout that convolutions prefer.
+
+    Raises:
+      CannotRunError: before anything is compiled, where torch cannot compute where JAX does.
+    """
+    device = torch_device()
+    if device is None:
+        raise CannotRunError("torch cannot use the GPU; gpu.log says why")
+
     for precision in ("bfloat16", "tf32", "float32"):
         ours: Trainer | None = None
 
         def task(precision: Precision, compiled: bool, layout: Layout) -> Row:
             nonlocal ours
             ours = ours or Trainer(scale, precision)
-            return compare(ours, scale, precision, compiled=compiled, layout=layout)
+            theirs = functools.partial(
+                TorchTrainer, scale, precision, compiled=compiled, layout=layout, device=device
+            )
+            return compare(ours, theirs, scale)
 
         for compiled, layout in WAYS if precision == "bfloat16" else WAYS[:2]:
             yield Task(
@@ -44,12 +56,10 @@ def tasks(scale: Scale, time_left: TimeLeft) -> Iterator[Task]:
             )
 
 
-def compare(
-    ours: Trainer, scale: Scale, precision: Precision, *, compiled: bool, layout: Layout
-) -> Row:
+def compare(ours: Trainer, make_theirs: Callable[[], "TorchTrainer"], scale: Scale) -> Row:
     """Times rounds of both in turns; the medians, and the median of the rounds' ratios, count."""
     before = time.perf_counter()
-    theirs = TorchTrainer(scale, precision, compiled=compiled, layout=layout)
+    theirs = make_theirs()
     theirs.run(1)
     first = time.perf_counter() - before
     contestants = {"ours": ours.run, "torch": theirs.run}
@@ -71,10 +81,9 @@ def compare(
 class TorchTrainer:
     """Torch's step with its network and a batch on the device."""
 
-    def __init__(self, scale: Scale, precision: Precision, *, compiled: bool, layout: Layout):
-        device = torch_device()
-        if device is None:
-            raise RuntimeError("torch has no CUDA: there is nothing to compare with")
+    def __init__(
+        self, scale: Scale, precision: Precision, *, compiled: bool, layout: Layout, device: str
+    ):
         config = scale.config(precision)
         network = STNClassifier(config, num_classes=2)
         network = network.to(device, memory_format=memory_format(layout))
