@@ -17,12 +17,12 @@ import psutil
 import pytest
 
 from benchmarks.gpu import SECTIONS
-from benchmarks.gpu_sections import memory, paper, peaks, sampler, step, suite
+from benchmarks.gpu_sections import machine, memory, paper, peaks, sampler, step, suite
 from benchmarks.gpu_sections.report import Report
 from benchmarks.gpu_sections.running import ROOT, Running
 from benchmarks.gpu_sections.scale import FULL, TINY
 from benchmarks.gpu_sections.schedule import Section, allow
-from benchmarks.gpu_sections.tasks import Task, answer
+from benchmarks.gpu_sections.tasks import CannotRunError, Task, answer
 from benchmarks.gpu_sections.torch_device import torch_device
 from benchmarks.sampler import SCENES, Scene
 from stn_jax.models import make_model
@@ -115,6 +115,20 @@ class TestFailures:
             assert [row for row in running.rows() if "failed" not in row] == []
         assert running.status == "failed"
         assert "tpu" in running.reason
+
+    @pytest.mark.parametrize(
+        ("lent", "used"), [(None, "0"), ("2,3", "2"), ("GPU-a,GPU-b", "GPU-a")]
+    )
+    def test_a_section_sees_the_first_gpu_alone(self, lent, used, tmp_path, monkeypatch):
+        program = tmp_path / "program"
+        program.write_text('#!/bin/sh\necho "{\\"row\\": \\"$CUDA_VISIBLE_DEVICES\\"}"\n')
+        program.chmod(0o755)
+        monkeypatch.setattr(sys, "executable", str(program))
+        monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+        if lent is not None:
+            monkeypatch.setenv("CUDA_VISIBLE_DEVICES", lent)
+        with open(tmp_path / "log", "w") as log:
+            assert list(Running("any", seconds=100, tiny=True, log=log).rows()) == [used]
 
     def test_a_crash_is_a_failure(self, tmp_path, monkeypatch):
         monkeypatch.setenv("XLA_FLAGS", "--no_such_flag")  # ends the process from within
@@ -403,14 +417,42 @@ class TestSampler:
 
 
 @pytest.mark.parametrize(("cuda", "device"), [(True, "cuda"), (False, None)])
-def test_torch_without_cuda_is_no_rival_of_a_gpu(cuda, device, monkeypatch):
-    torch = types.SimpleNamespace(
-        cuda=types.SimpleNamespace(is_available=lambda: cuda), __spec__=True
-    )
+def test_torch_that_cannot_compute_on_a_gpu_is_no_rival_of_it(cuda, device, monkeypatch):
+    def ones(count, device):
+        if device == "cuda" and not cuda:
+            raise RuntimeError("no kernel image is available for execution on the device")
+        return np.ones(count)
+
+    torch = types.SimpleNamespace(ones=ones, __spec__=True)
     monkeypatch.setitem(sys.modules, "torch", torch)
     assert torch_device() == "cpu"
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
     assert torch_device() == device
+
+
+def test_a_torch_that_is_broken_is_no_rival(tmp_path, monkeypatch):
+    (tmp_path / "torch.py").write_text("raise OSError('libcudart.so: cannot open')")
+    monkeypatch.delitem(sys.modules, "torch", raising=False)
+    monkeypatch.syspath_prepend(tmp_path)
+    assert torch_device() is None
+
+
+def test_nothing_is_compiled_for_a_torch_without_cuda(monkeypatch):
+    torch_step = pytest.importorskip("benchmarks.gpu_sections.torch_step", exc_type=ImportError)
+    monkeypatch.setattr(torch_step, "torch_device", lambda: None)
+    with pytest.raises(CannotRunError, match="torch cannot use the GPU"):
+        next(torch_step.tasks(TINY, lambda: 1.0))
+
+
+class TestMachine:
+    @pytest.mark.parametrize(
+        ("answered", "gigabytes"), [("143771", 150.8), ("[N/A]", None), (None, None)]
+    )
+    def test_memory_that_the_driver_does_not_tell_is_unknown(
+        self, answered, gigabytes, monkeypatch
+    ):
+        monkeypatch.setattr(machine, "ask_nvidia", lambda what: answered)
+        assert machine.describe()["memory_gigabytes"] == gigabytes
 
 
 class TestSuite:
@@ -426,7 +468,7 @@ class TestSuite:
             "    assert False\n"
             "def test_twice(broken): assert False\n"
         )
-        row = suite.run(str(tmp_path / "test_some.py"), 100)
+        row = suite.run([str(tmp_path / "test_some.py")], 100)
         names = [name.rpartition("::")[2] for name in row.pop("failed_tests")]
         assert sorted(names) == ["test_bad", "test_twice"]
         assert row == {"passed": 1, "skipped": 1, "failed": "2 of 4 tests"}
@@ -435,8 +477,23 @@ class TestSuite:
         (tmp_path / "test_some.py").write_text(
             "import time\ndef test_good(): pass\ndef test_long(): time.sleep(100)\n"
         )
-        row = suite.run(str(tmp_path / "test_some.py"), 25)
+        row = suite.run([str(tmp_path / "test_some.py")], 25)
         assert row == {"passed": 1, "skipped": 0, "left_out": "what did not fit into 25 s"}
+
+    def test_one_start_has_all_the_time(self, monkeypatch):
+        asked = []
+        monkeypatch.setattr(suite, "run", lambda *arguments: asked.append(arguments) or {})
+        list(answer(suite.tasks(FULL, lambda: 38.0), lambda: 38.0))
+        assert asked == [(FULL.test_files, 38.0)]
+
+    def test_kernels_are_not_tuned(self, tmp_path, monkeypatch):
+        (tmp_path / "test_some.py").write_text(
+            "import os\n"
+            "def test_flags():\n"
+            "    assert os.environ['XLA_FLAGS'] == '--one=1 --xla_gpu_autotune_level=0'\n"
+        )
+        monkeypatch.setenv("XLA_FLAGS", "--one=1")
+        assert suite.run([str(tmp_path / "test_some.py")], 100) == {"passed": 1, "skipped": 0}
 
 
 def test_tiny_is_the_paper_s_experiment_but_for_sizes():
