@@ -85,7 +85,8 @@ def test_the_gradient_of_few_channels_is_added_up_over_groups_of_images(
         of_image = 24 * 9 * (3 * 3 + 5) * 8
         monkeypatch.setattr(rows, "CACHE_BYTES", images_at_once * of_image)
         gradient = jax.jit(jax.grad(lambda kernel: jnp.sin(ours(images, kernel)).sum()))
-        assert f"tensor<{images_at_once}x24x9x9xf64>" in gradient.lower(kernel).as_text()
+        lowered = gradient.trace(kernel).lower(lowering_platforms=("cpu",)).as_text()
+        assert f"tensor<{images_at_once}x24x9x9xf64>" in lowered
         assert_equal_with_gradients(images, kernel)
 
 
