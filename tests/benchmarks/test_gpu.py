@@ -17,10 +17,10 @@ import psutil
 import pytest
 
 from benchmarks.gpu import SECTIONS
-from benchmarks.gpu_sections import machine, memory, paper, peaks, sampler, step, suite
+from benchmarks.gpu_sections import machine, memory, paper, peaks, resume, sampler, step, suite
 from benchmarks.gpu_sections.report import Report
 from benchmarks.gpu_sections.running import ROOT, Running
-from benchmarks.gpu_sections.scale import FULL, TINY
+from benchmarks.gpu_sections.scale import FULL, MATMUL_PRECISIONS, TINY
 from benchmarks.gpu_sections.schedule import Section, allow
 from benchmarks.gpu_sections.tasks import CannotRunError, Task, answer
 from benchmarks.gpu_sections.torch_device import torch_device
@@ -358,6 +358,25 @@ class TestStep:
         trainer = step.Trainer(TINY, "float32", resident=True, together=3)
         trainer.run(6)
         assert trainer.state.step == 6
+
+    def test_tf32_is_how_training_multiplies_float32(self):
+        matrix = jnp.ones((2, 2))
+        with jax.default_matmul_precision(MATMUL_PRECISIONS["tf32"]):
+            asked = jax.jit(jnp.dot).lower(matrix, matrix).as_text()
+        assert asked == jax.jit(jnp.dot).lower(matrix, matrix).as_text()
+
+
+class TestResume:
+    def test_the_comparison_is_not_left_out_because_trainings_take_long(self, monkeypatch):
+        def train_apart(config, workdir):
+            assert config.data.synthetic.train == 30  # few photos to make
+            return {}
+
+        monkeypatch.setattr(resume, "train_apart", train_apart)
+        monkeypatch.setattr(resume, "compare", lambda *runs: {"different": 0})
+        left = iter([76, 50, 50, 25, 25, 5, 5, 4])  # before and after each
+        rows = list(answer(resume.tasks(FULL, lambda: 1.0), lambda: next(left)))
+        assert [row.get("different") for row in rows] == [None, None, None, 0]
 
 
 class TestMemory:
