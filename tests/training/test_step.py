@@ -275,6 +275,7 @@ def test_a_step_with_glimpses_moves_the_heat_map_and_is_determined_by_its_number
             "keep_inside": True,
         },
         glimpses=4,
+        deterministic=True,
     )
     batch = make_batch(8)
     (state, metrics), (again, _) = take_step(config, batch), take_step(config, batch)
