@@ -22,5 +22,12 @@ class _Writer:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.when == "call" or not report.passed:
-            with open(self._path, "a") as file:
-                print(json.dumps({"test": report.nodeid, "outcome": report.outcome}), file=file)
+            self._write(report)
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        if report.failed:  # a file that cannot be imported
+            self._write(report)
+
+    def _write(self, report: pytest.TestReport | pytest.CollectReport) -> None:
+        with open(self._path, "a") as file:
+            print(json.dumps({"test": report.nodeid, "outcome": report.outcome}), file=file)

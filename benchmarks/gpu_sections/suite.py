@@ -33,7 +33,8 @@ def run(files: Sequence[str], seconds: float) -> Row:
         outcomes = Path(folder) / "outcomes.jsonl"
         command = [sys.executable, "-m", "pytest", *files, "-p", "no:cacheprovider", "-q"]
         command += ["-p", "benchmarks.gpu_sections.outcomes", f"{OPTION}={outcomes}"]
-        command += ["-m", "not slow", *_options()]
+        # A file that cannot be imported must not keep the others from running.
+        command += ["-m", "not slow", "--continue-on-collection-errors", *_options()]
         try:
             code = subprocess.run(command, cwd=ROOT, env=_environment(), timeout=seconds).returncode
             ending = {}

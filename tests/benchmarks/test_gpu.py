@@ -499,6 +499,14 @@ class TestSuite:
         row = suite.run([str(tmp_path / "test_some.py")], 25)
         assert row == {"passed": 1, "skipped": 0, "left_out": "what did not fit into 25 s"}
 
+    def test_a_file_that_cannot_be_imported_does_not_stop_the_others(self, tmp_path):
+        (tmp_path / "test_broken.py").write_text("import no_such_package\n")
+        (tmp_path / "test_some.py").write_text("def test_good(): pass\n")
+        row = suite.run([str(tmp_path / "test_broken.py"), str(tmp_path / "test_some.py")], 100)
+        (broken,) = row.pop("failed_tests")
+        assert broken.endswith("test_broken.py")
+        assert row == {"passed": 1, "skipped": 0, "failed": "1 of 2 tests"}
+
     def test_one_start_has_all_the_time(self, monkeypatch):
         asked = []
         monkeypatch.setattr(suite, "run", lambda *arguments: asked.append(arguments) or {})
