@@ -456,11 +456,19 @@ def test_a_torch_that_is_broken_is_no_rival(tmp_path, monkeypatch):
     assert torch_device() is None
 
 
-def test_nothing_is_compiled_for_a_torch_without_cuda(monkeypatch):
-    torch_step = pytest.importorskip("benchmarks.gpu_sections.torch_step", exc_type=ImportError)
-    monkeypatch.setattr(torch_step, "torch_device", lambda: None)
-    with pytest.raises(CannotRunError, match="torch cannot use the GPU"):
-        next(torch_step.tasks(TINY, lambda: 1.0))
+class TestTorchStep:
+    @pytest.fixture
+    def torch_step(self):
+        return pytest.importorskip("benchmarks.gpu_sections.torch_step", exc_type=ImportError)
+
+    def test_nothing_is_compiled_for_a_torch_without_cuda(self, torch_step, monkeypatch):
+        monkeypatch.setattr(torch_step, "torch_device", lambda: None)
+        with pytest.raises(CannotRunError, match="torch cannot use the GPU"):
+            next(torch_step.tasks(TINY, lambda: 1.0))
+
+    def test_what_is_not_compiled_is_not_left_out_because_compiling_takes_long(self, torch_step):
+        quick = [task.what for task in torch_step.tasks(TINY, lambda: 1.0) if task.least == 0]
+        assert quick == ["eager, contiguous, bfloat16"]
 
 
 class TestMachine:
@@ -499,7 +507,8 @@ class TestSuite:
         row = suite.run([str(tmp_path / "test_some.py")], 25)
         assert row == {"passed": 1, "skipped": 0, "left_out": "what did not fit into 25 s"}
 
-    def test_a_file_that_cannot_be_imported_does_not_stop_the_others(self, tmp_path):
+    def test_a_file_that_cannot_be_imported_does_not_stop_the_others(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(suite, "_options", list)  # in one process, as pytest-xdist goes on
         (tmp_path / "test_broken.py").write_text("import no_such_package\n")
         (tmp_path / "test_some.py").write_text("def test_good(): pass\n")
         row = suite.run([str(tmp_path / "test_broken.py"), str(tmp_path / "test_some.py")], 100)
