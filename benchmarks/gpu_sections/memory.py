@@ -117,7 +117,9 @@ def find_largest(search: Search, find_obstacle: Callable[[int], str | None]) -> 
         return row if obstacle is None else row | {"obstacle": obstacle}
 
     while (batch := search.next) is not None:
-        yield Task(f"a batch of {batch} photos, bfloat16", lambda batch=batch: attempt(batch))
+        # Without tuning a try is much quicker than the steps before; one cut off takes no result.
+        what = f"a batch of {batch} photos, bfloat16"
+        yield Task(what, lambda batch=batch: attempt(batch), least=0)
         if search.next == batch:  # there was no time to try it
             return
 

@@ -1,6 +1,7 @@
 """The one command for a GPU, tried at tiny sizes on whatever is there."""
 
 import dataclasses
+import itertools
 import json
 import os
 import signal
@@ -394,11 +395,18 @@ class TestMemory:
     def test_says_so_when_nothing_fits_or_the_time_is_over(self):
         rows = list(answer(self.tasks(memory.Search(2), 0), lambda: 1.0))
         assert [row["largest_that_fits"] for row in rows] == [None, None]
-        left = iter([10, 2, 1, 1])  # the first takes 8 s
+        left = iter([10, -1, -1, -1])  # the first takes 11 s
         tasks = self.tasks(memory.Search(9), 100)
         first, second = answer(tasks, lambda: next(left))
         assert (first["what"], first["fits"]) == ("a batch of 9 photos, bfloat16", True)
         assert "left_out" in second
+
+    def test_begins_even_where_tuning_took_longer_than_what_is_left(self):
+        tuned = Task("a step with 15 photos", dict)
+        left = iter([38, 10, 10, 2, -1, -1])  # before and after each
+        tasks = itertools.chain([tuned], self.tasks(memory.Search(9), 100))
+        rows = list(answer(tasks, lambda: next(left)))
+        assert [row.get("fits") for row in rows] == [None, True, None]
 
     @staticmethod
     def tasks(search, limit):
