@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 import flask
 from waitress import wasyncore
+from waitress.buffers import ReadOnlyFileBasedBuffer
 from waitress.channel import HTTPChannel
 from waitress.server import TcpWSGIServer
 from waitress.task import ErrorTask
@@ -61,7 +62,7 @@ class _Channel(HTTPChannel):
             self.since = time.time()
         return super().received(data)
 
-    def write_soon(self, data: bytes) -> int:
+    def write_soon(self, data: bytes | ReadOnlyFileBasedBuffer) -> int:
         self.since = time.time()
         return super().write_soon(data)
 

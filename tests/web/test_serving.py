@@ -254,6 +254,13 @@ def test_a_connection_is_busy_at_every_moment_until_its_answer_is_sent():
     assert Answering().busy
 
 
+def test_a_file_of_the_page_arrives_whole(live):
+    """Files are handed on in another way than pages."""
+    file = ROOT / "stn_jax" / "web" / "static" / "icon.svg"
+    response = requests.get(f"http://127.0.0.1:{live.port}/static/icon.svg", timeout=20)
+    assert (response.status_code, response.content) == (200, file.read_bytes())
+
+
 def _kept(port):
     """A connection for many requests; a server that stops takes no new ones."""
     return contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=20))
