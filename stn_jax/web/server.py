@@ -4,6 +4,7 @@ waitress receives requests in one thread and in memory, however slowly they come
 answer are only given complete ones.
 """
 
+import contextlib
 import json
 import logging
 import socket
@@ -77,6 +78,12 @@ class _Channel(HTTPChannel):
         # In this order: whoever answers a request writes first, and takes it off the list then.
         return bool(self.requests) or self.in_transit
 
+    def give_up(self) -> None:
+        """Ends the connection, also where the other side takes nothing and never lets us write."""
+        self.will_close = True
+        with contextlib.suppress(OSError):  # it has gone
+            self.socket.shutdown(socket.SHUT_RDWR)
+
 
 class Server(TcpWSGIServer):
     """waitress, with limits to what slow and silent clients hold; its end loses no request."""
@@ -112,7 +119,7 @@ class Server(TcpWSGIServer):
             too_slow = channel.in_transit and channel.since < now - self.limits.upload_limit
             in_the_way = not channel.busy and channel.last_activity < now - _IDLE_WHEN_FULL
             if too_slow or (full and in_the_way):
-                channel.will_close = True
+                channel.give_up()
 
 
 def bind(host: str, port: int) -> socket.socket:
