@@ -1,6 +1,5 @@
 """The same run on one device, on four, and in two processes of two."""
 
-import contextlib
 import signal
 import socket
 import subprocess
@@ -161,24 +160,26 @@ def test_one_process_agrees_with_itself():
     assert not any_process(False)
 
 
-def test_compiled_programs_are_kept_in_the_users_cache(monkeypatch, tmp_path):
+@pytest.fixture
+def compilation_cache():
+    """JAX's setting of where compiled programs are kept; as it was, afterwards."""
     before = jax.config.jax_compilation_cache_dir
+    yield before
+    jax.config.update("jax_compilation_cache_dir", before)
+
+
+def test_compiled_programs_are_kept_in_the_users_cache(monkeypatch, tmp_path, compilation_cache):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    with contextlib.ExitStack() as stack:
-        stack.callback(jax.config.update, "jax_compilation_cache_dir", before)
-        devices.use_compilation_cache()
-        assert jax.config.jax_compilation_cache_dir == before, "what was set is left alone"
-        jax.config.update("jax_compilation_cache_dir", None)
-        devices.use_compilation_cache()
-        assert jax.config.jax_compilation_cache_dir == str(tmp_path / "stn_jax" / "compiled")
+    devices.use_compilation_cache()
+    assert jax.config.jax_compilation_cache_dir == compilation_cache, "what was set is left alone"
+    jax.config.update("jax_compilation_cache_dir", None)
+    devices.use_compilation_cache()
+    assert jax.config.jax_compilation_cache_dir == str(tmp_path / "stn_jax" / "compiled")
 
 
-def test_without_a_home_programs_are_compiled_every_time(monkeypatch):
+def test_without_a_home_programs_are_compiled_every_time(monkeypatch, compilation_cache):
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     monkeypatch.setattr("os.path.expanduser", lambda path: path)
-    before = jax.config.jax_compilation_cache_dir
-    with contextlib.ExitStack() as stack:
-        stack.callback(jax.config.update, "jax_compilation_cache_dir", before)
-        jax.config.update("jax_compilation_cache_dir", None)
-        devices.use_compilation_cache()
-        assert jax.config.jax_compilation_cache_dir is None
+    jax.config.update("jax_compilation_cache_dir", None)
+    devices.use_compilation_cache()
+    assert jax.config.jax_compilation_cache_dir is None
